@@ -1,0 +1,1 @@
+"""Whole conversations in memory: who sends what, who receives what."""

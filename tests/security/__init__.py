@@ -1,0 +1,1 @@
+"""One file per attack: what is sent, and what must happen."""

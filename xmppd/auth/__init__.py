@@ -1,0 +1,1 @@
+"""Login through twisted.cred: realm and checkers."""

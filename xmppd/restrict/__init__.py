@@ -1,0 +1,1 @@
+"""What a session may not do: one file per restriction."""

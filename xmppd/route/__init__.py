@@ -1,0 +1,1 @@
+"""Where stanzas go: sessions, router, delivery rules."""

@@ -1,0 +1,1 @@
+"""SASL mechanisms, server side, without I/O: one file each."""

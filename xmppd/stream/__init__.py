@@ -1,0 +1,1 @@
+"""The life of a stream, without I/O."""

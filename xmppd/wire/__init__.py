@@ -1,0 +1,1 @@
+"""Bytes and values: XML streams, stanzas, JIDs. No Twisted, no zope, no clock."""
