@@ -1,0 +1,739 @@
+"""
+Every interface of xmppd, without behaviour.
+
+Each docstring says who calls it, how often, and whether it may answer a Deferred. Whatever is called once per stanza
+is synchronous by contract, and raises nothing but L{xmppd.wire.errors.PeerError} for a peer's mistake.
+
+Theory of operation
+===================
+
+Bytes become L{Stanza<xmppd.wire.stanza.Stanza>}s in C{wire}; a stream (L{IClientStream}) negotiates its features
+(L{IStreamFeature}) and, once a resource is bound, hands every stanza to its L{ISession}. The session stamps the
+sender, asks its restrictions and hooks, and gives the stanza to the L{IRouter}. The router finds a session by the raw
+C{to}, or else an L{IDestination} by domain. An L{IHost} is what a feature joins: it holds hooks, responders, stream
+features, stores and the clock. Durable facts live behind the C{I...Store} interfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import Attribute, Interface
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall
+
+    from xmppd.wire.element import Element
+    from xmppd.wire.errors import StanzaError, StreamError
+    from xmppd.wire.jid import JID
+    from xmppd.wire.stanza import Stanza
+
+# --- values that cross floors -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TLSFacts:
+    """
+    What is known about the TLS of one connection; made once, after the handshake.
+
+    @ivar version: "TLSv1.3".
+    @ivar cipher: the suite's name as OpenSSL gives it.
+    @ivar channelBindings: data by channel binding name ("tls-exporter", "tls-server-end-point", "tls-unique").
+    @ivar peerCertificate: DER of the certificate the peer offered, or None. Offered does not mean verified.
+    @ivar peerVerified: whether that certificate chained to a trusted anchor.
+    @ivar serverName: the name asked for by SNI, or None.
+    @ivar alpn: the protocol agreed on by ALPN, or None.
+    """
+
+    version: str
+    cipher: str
+    channelBindings: Mapping[str, bytes] = field(default_factory=dict)
+    peerCertificate: bytes | None = None
+    peerVerified: bool = False
+    serverName: str | None = None
+    alpn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """
+    An account as the store knows it.
+
+    @ivar jid: bare JID as canonical string.
+    @ivar created: seconds since the epoch.
+    @ivar disabled: whether login is refused (C{account-disabled}).
+    @ivar lastActivity: when the last session ended, seconds since the epoch, or None.
+    @ivar lastStatus: the status text of the last unavailable presence, or empty.
+    """
+
+    jid: str
+    created: float
+    disabled: bool = False
+    lastActivity: float | None = None
+    lastStatus: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKeys:
+    """
+    SCRAM keys of one account for one hash (RFC 5802 section 3); the only form in which a password is kept.
+
+    @ivar hashName: "sha1", "sha256" or "sha512".
+    """
+
+    hashName: str
+    salt: bytes
+    iterations: int
+    storedKey: bytes
+    serverKey: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RosterItem:
+    """
+    One contact in an account's roster (RFC 6121 sections 2 and 3, appendix A).
+
+    @ivar jid: bare JID of the contact (or any JID the user put there), canonical.
+    @ivar subscription: "none", "to", "from", "both".
+    @ivar ask: whether our subscription request is outstanding (Pending Out).
+    @ivar pendingIn: the stanza of the contact's unanswered request, as bytes, or None.
+    @ivar approved: whether the contact's next request is pre-approved (RFC 6121 section 3.4).
+    @ivar listed: whether the item is in the roster proper; a bare Pending In is not (section 3.1.3).
+    @ivar version: the roster version at which the item changed last.
+    """
+
+    jid: str
+    name: str = ""
+    subscription: str = "none"
+    ask: bool = False
+    approved: bool = False
+    groups: tuple[str, ...] = ()
+    pendingIn: bytes | None = None
+    listed: bool = True
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RosterChanges:
+    """
+    What a roster query answers.
+
+    @ivar version: current version of the roster.
+    @ivar items: the items (all of them, or those changed since the version asked for).
+    @ivar removed: JIDs removed since the version asked for.
+    @ivar complete: whether C{items} is the whole roster rather than a difference.
+    """
+
+    version: int
+    items: tuple[RosterItem, ...]
+    removed: tuple[str, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledMessage:
+    """
+    A message that is kept until its recipient has it.
+
+    @ivar id: the row's number, None before it is stored; later messages have larger numbers.
+    @ivar account: bare JID of the recipient.
+    @ivar holder: token of the session in whose stream management queue it stands, or None for an offline message.
+    @ivar sequence: its number in that queue (XEP-0198 C{h} modulo 2**32), 0 if there is none.
+    @ivar stanza: the bytes of the whole stanza.
+    @ivar stamp: when the server took it, seconds since the epoch.
+    """
+
+    account: str
+    stanza: bytes
+    stamp: float
+    holder: str | None = None
+    sequence: int = 0
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedSessionRecord:
+    """
+    What survives a crash of a session under stream management (XEP-0198 section 5).
+
+    @ivar token: the resumption id given to the client, which only the client should know.
+    @ivar jid: the full JID.
+    @ivar inbound: how many of the client's stanzas have been acknowledged durably.
+    @ivar outbound: the number of the last stanza that the client acknowledged.
+    @ivar expires: when it can't be resumed any more if it isn't connected, seconds since the epoch.
+    @ivar state: what features keep with it (priority, presence, carbons …), as JSON text.
+    """
+
+    token: str
+    jid: str
+    inbound: int
+    outbound: int
+    expires: float
+    state: str = "{}"
+
+
+# --- trust, login, accounts ---------------------------------------------------------------------------------------
+
+
+class IAccount(Interface):
+    """The avatar of a registered user; asked for at the portal, once per session."""
+
+    jid: JID = Attribute("The bare JID.")
+    anonymous: bool = Attribute("Whether this is a guest: then it provides L{IAnonymousAccount} too.")
+
+    def logout() -> None:
+        """Called exactly once, when the last use by this session is over."""
+
+
+class IAnonymousAccount(IAccount):
+    """The avatar of a guest; C{logout} is where the ledger is undone (XEP-0175)."""
+
+    trace: str | None = Attribute("Trace data for the audit log only (RFC 4505), or None.")
+
+
+class IPeer(Interface):
+    """The avatar of a remote server or an external component."""
+
+    domain: str = Attribute("The authenticated domain.")
+
+
+# --- streams ------------------------------------------------------------------------------------------------------
+
+
+class IStreamTransport(Interface):
+    """
+    What a stream can do to its connection; provided by C{net} and by the tests' double. Never blocks.
+    """
+
+    address: str = Attribute("Address of the peer as text, without the port.")
+    port: int = Attribute("The peer's port.")
+
+    def write(data: bytes) -> None:
+        """Queue bytes; they leave once per turn of the reactor."""
+
+    def startTLS() -> None:
+        """Begin the server's side of a TLS handshake after what was written so far."""
+
+    def loseConnection() -> None:
+        """Close after everything queued was written."""
+
+    def abortConnection() -> None:
+        """Close now."""
+
+    def pauseProducing() -> None:
+        """Stop reading."""
+
+    def resumeProducing() -> None:
+        """Read again."""
+
+    def unsent() -> int:
+        """How many bytes wait in this process or in the kernel's send queue."""
+
+
+class IClientStream(Interface):
+    """
+    One client's stream, as stream features and sessions see it. Facts are names of what has been negotiated: "tls",
+    "authenticated", "bound", and whatever features add.
+    """
+
+    id: str = Attribute("The stream id; opaque, at least 128 bits, good for logs.")
+    host: IHost | None = Attribute("The host the header addressed, or None before the header.")
+    facts: set[str] = Attribute("Names of what has been negotiated.")
+    tls: TLSFacts | None = Attribute("Facts of the TLS layer, or None.")
+    address: str = Attribute("The peer's address.")
+    account: IAccount | None = Attribute("The avatar once authenticated.")
+    session: ISession | None = Attribute("The session once bound.")
+    language: str | None = Attribute("xml:lang of the client's header, or None.")
+    mechanism: str | None = Attribute("The SASL mechanism that succeeded, or None.")
+    clock: IClock = Attribute("The time, to schedule with.")
+
+    def write(data: bytes) -> None:
+        """Send bytes as they are."""
+
+    def startTLS() -> None:
+        """Send what is queued, drop the parser, begin the handshake; the client opens a new stream."""
+
+    def authenticated(account: IAccount, mechanism: str) -> None:
+        """Note the avatar; the stream's next header starts a fresh negotiation (RFC 6120 section 6.4.6)."""
+
+    def established(session: ISession) -> None:
+        """From now on every event goes to C{session.received}."""
+
+    def close(error: StreamError | None = None) -> None:
+        """Send an error if there is one, end the stream, close the connection (RFC 6120 section 4.4)."""
+
+    def waitFor(deferred: Deferred[Any]) -> None:
+        """Take no further event from the client until C{deferred} has fired; its failures are answered."""
+
+
+class IClock(Interface):
+    """Time, as the reactor or a L{twisted.internet.task.Clock} provides it."""
+
+    def seconds() -> float:
+        """Seconds since some moment; since the epoch in production."""
+
+    def callLater(delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:
+        """Call later."""
+
+
+class IStreamFeature(Interface):
+    """
+    A feature of a stream's negotiation (RFC 6120 section 4.3). Asked once per stream header; C{negotiate} once per
+    element in one of its names.
+    """
+
+    names: Sequence[str] = Attribute('The names ("namespace local") of the elements it answers.')
+    requires: frozenset[str] = Attribute("Facts that must hold for it to be offered and used.")
+    forbids: frozenset[str] = Attribute("Facts that must not hold.")
+    rank: int = Attribute("Where its advertisement stands; lower is earlier.")
+
+    def advertise(stream: IClientStream) -> bytes:
+        """Its element inside C{<stream:features/>}, or empty bytes when it has nothing to offer here."""
+
+    def negotiate(stream: IClientStream, stanza: Stanza) -> None:
+        """Act on an element of one of its names. May raise a L{PeerError}; may call C{stream.waitFor}."""
+
+
+class ISASLMechanism(Interface):
+    """One attempt at one mechanism. See L{xmppd.sasl.steps} for the steps that drive it."""
+
+    name: str = Attribute("Its registered name.")
+
+    def start(initial: bytes | None) -> Any:
+        """Begin, with the initial response if there was one. Answers a step; raises L{SASLError}."""
+
+    def respond(data: bytes) -> Any:
+        """Go on with a response. Answers a step; raises L{SASLError}."""
+
+
+# --- sessions and routing -----------------------------------------------------------------------------------------
+
+
+class ISession(Interface):
+    """
+    A bound resource, connected or waiting for resumption. One object per full JID.
+
+    Hooks of one session are tuples of callables, empty for most: C{addOutgoing}/C{addIncoming} extend them.
+    """
+
+    jid: JID = Attribute("The full JID.")
+    full: str = Attribute("The full JID as string.")
+    bare: str = Attribute("The bare JID as string.")
+    account: IAccount = Attribute("The avatar.")
+    host: IHost = Attribute("The host.")
+    stream: IClientStream | None = Attribute("The stream, or None while hibernating.")
+    priority: int = Attribute("Priority of the last available presence, -128..127.")
+    presence: Stanza | None = Attribute("The last available presence broadcast, stamped; None while unavailable.")
+    interested: bool = Attribute("Whether it asked for the roster (RFC 6121 section 2.2).")
+    slots: dict[str, Any] = Attribute("What features keep with this session, by their own name.")
+    created: float = Attribute("When it was bound, seconds since the epoch.")
+
+    def received(stanza: Stanza) -> None:
+        """One event of the stream. Per stanza."""
+
+    def deliver(stanza: Stanza) -> Deferred[None] | None:
+        """
+        Give a stanza to the client: receive restrictions, the C{incoming} hook, the queue, the connection. Per stanza.
+
+        @return: None when the stanza has been handed over, or a Deferred that fires when it is safe.
+        """
+
+    def send(data: bytes) -> None:
+        """Send bytes that are not a stanza (no counting, no hooks)."""
+
+    def end(error: StreamError | None = None) -> None:
+        """End the session and its stream. Ending twice is harmless."""
+
+    def addSendRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
+        """Ask C{refuses} for each stanza the client sends from now on."""
+
+    def addReceiveRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
+        """Ask C{refuses} for each stanza to the client from now on."""
+
+    def removeRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
+        """Ask it no more."""
+
+
+class IAnonymousSession(ISession):
+    """The session of a guest: marks which restrictions apply."""
+
+
+class IBindRestriction(Interface):
+    """A subscription adapter of a session-to-be; asked once at bind."""
+
+    def resourceFor(requested: str | None) -> str | None:
+        """The resource to bind in place of the requested one (None: the server makes one). May raise StanzaError."""
+
+
+class ISendRestriction(Interface):
+    """A subscription adapter of a session; its bound method is called per stanza sent."""
+
+    def refuses(session: ISession, stanza: Stanza) -> StanzaError | None:
+        """Why the stanza may not go out, or None."""
+
+
+class IReceiveRestriction(Interface):
+    """A subscription adapter of a session; its bound method is called per stanza received."""
+
+    def refuses(session: ISession, stanza: Stanza) -> StanzaError | None:
+        """Why the stanza may not come in, or None."""
+
+
+class IStorageRestriction(Interface):
+    """A subscription adapter of a session; asked before each write to a store on the user's behalf."""
+
+    def refuses(kind: str, size: int) -> StanzaError | None:
+        """Why C{size} bytes of C{kind} may not be stored, or None."""
+
+
+class ISessionEnd(Interface):
+    """A subscription adapter of a session."""
+
+    def ended() -> Deferred[None] | None:
+        """The session is over for good (not resumable any more)."""
+
+
+class IDestination(Interface):
+    """One door for everything behind a domain: a host, a service, a component, a remote domain. Per stanza."""
+
+    domain: str = Attribute("The domain.")
+
+    def deliver(stanza: Stanza) -> Deferred[None] | None:
+        """
+        Take a stanza whose C{to} is at this domain and whose C{from} is stamped and true.
+
+        @return: None when handled, or a Deferred that fires when the stanza is safe (delivered or durable).
+        """
+
+
+class IRouter(Interface):
+    """Where does a stanza go. One per process."""
+
+    def route(stanza: Stanza) -> Deferred[None] | None:
+        """Route a stanza with a stamped C{from}. Answers like L{IDestination.deliver}."""
+
+    def bounce(stanza: Stanza, error: StanzaError) -> None:
+        """Answer a stanza with an error, unless it is one itself (RFC 6120 section 8.3.1)."""
+
+    def addDestination(destination: IDestination) -> None:
+        """Own a domain. Raises ValueError if somebody does already."""
+
+    def removeDestination(destination: IDestination) -> None:
+        """Give the domain up."""
+
+    def session(full: str) -> ISession | None:
+        """The session of a full JID, if it is local and bound."""
+
+    def sessionsOf(bare: str) -> Sequence[ISession]:
+        """All sessions of a bare JID, in the order of binding."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """
+    An IQ get or set that a responder answers.
+
+    @ivar stanza: the IQ; its C{from} is stamped.
+    @ivar sender: who asks (a full JID for a client).
+    @ivar target: who is asked: the host's domain, or an account's bare JID.
+    @ivar session: the local session that asks, or None if the sender is elsewhere.
+    @ivar own: whether a local session asks its own account or (without a C{to}) for its own account.
+    """
+
+    stanza: Stanza
+    sender: JID
+    target: JID
+    session: ISession | None
+    own: bool
+
+    @property
+    def type(self) -> str:
+        """C{get} or C{set}."""
+        return self.stanza.attrs["type"]
+
+    @property
+    def payload(self) -> Element:
+        """The one child of the IQ."""
+        return self.stanza.elements()[0]
+
+
+class IResponder(Interface):
+    """Answers one kind of IQ. A plain callable with this signature does."""
+
+    def __call__(request: Request) -> Element | bytes | Deferred[Element | bytes | None] | None:
+        """
+        The payload of the result (None: an empty result), now or later. Raises or fails with StanzaError.
+        """
+
+
+class IHost(Interface):
+    """
+    One domain of users; what a feature's C{join} receives.
+    """
+
+    domain: str = Attribute("The domain, canonical.")
+    config: Any = Attribute("L{xmppd.config.HostConfig} of this host.")
+    limits: Any = Attribute("L{xmppd.config.Limits}.")
+    router: IRouter = Attribute("The router.")
+    hooks: Any = Attribute("L{xmppd.hooks.Hooks} of this host.")
+    adapters: Any = Attribute("L{xmppd.adapters.Adapters} of this host.")
+    clock: IClock = Attribute("The time.")
+    entropy: IEntropy = Attribute("Randomness.")
+    accounts: IAccountStore = Attribute("Accounts of all hosts, by bare JID.")
+    rosters: IRosterStore = Attribute("Rosters.")
+    spool: ISpoolStore = Attribute("Messages that wait.")
+    facts: IFactStore = Attribute("Everything else that is stored per owner.")
+    identities: list[tuple[str, str, str]] = Attribute("Disco identities (category, type, name) of the domain.")
+    namespaces: set[str] = Attribute("Disco features of the domain.")
+    accountNamespaces: set[str] = Attribute("Disco features of a bare JID.")
+    services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
+    sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
+    streamFeatures: list[IStreamFeature] = Attribute("Stream features, kept sorted by rank.")
+    elements: dict[str, Callable[[ISession, Stanza], None]] = Attribute(
+        "What a session does with an element that is no stanza, by name (XEP-0198, XEP-0352)."
+    )
+
+    def respond(target: str, type: str, name: str, responder: Callable[[Request], Any]) -> None:
+        """
+        Answer IQs.
+
+        @param target: "host" (C{to} is the domain), "account" (C{to} is a bare JID, or missing).
+        @param type: "get" or "set".
+        @param name: name of the payload, "namespace local".
+        @raise ValueError: somebody answers that already.
+        """
+
+    def addStreamFeature(feature: IStreamFeature) -> None:
+        """Offer a stream feature."""
+
+    def addCommand(command: Any) -> None:
+        """Offer an ad-hoc command (L{xmppd.hooks.Command})."""
+
+    def isAdmin(jid: JID) -> bool:
+        """Whether the bare JID administrates this host."""
+
+    def bind(stream: IClientStream, resource: str | None) -> Deferred[ISession]:
+        """
+        Bind a resource for the stream's account (RFC 6120 section 7): conflict policy, limits, C{binding} hooks.
+
+        Fails with StanzaError.
+        """
+
+    def option(feature: str, key: str) -> Any:
+        """The value of a feature's option on this host."""
+
+
+class IFeature(Interface):
+    """A specification that can join a host. See L{xmppd.hooks.Feature}."""
+
+    name: str = Attribute("Its module's name.")
+
+    def join(host: IHost) -> None:
+        """Register responders, hooks, stream features. Raises to stop the start-up."""
+
+
+# --- stores -------------------------------------------------------------------------------------------------------
+#
+# Every Deferred of a write fires when the write is durable; it fails with L{StoreUnavailable} when the disk or the
+# database refused, and then nothing was written. Every read sees all writes whose Deferreds have fired.
+
+
+class StoreUnavailable(Exception):
+    """The database can't be written or read just now (full disk, lost connection). Nothing was changed."""
+
+
+class Exists(Exception):
+    """There is one by that name already."""
+
+
+class Missing(Exception):
+    """There is none by that name."""
+
+
+class IAccountStore(Interface):
+    """Accounts and their SCRAM keys. Called per login and by administrators."""
+
+    def create(jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
+        """Make an account. Fails with L{Exists}."""
+
+    def remove(jid: str) -> Deferred[None]:
+        """Delete account, keys, roster, spool and facts in one transaction. Fails with L{Missing}."""
+
+    def get(jid: str) -> Deferred[AccountRecord | None]:
+        """The account, or None."""
+
+    def keys(jid: str, hashName: str) -> Deferred[tuple[AccountRecord, StoredKeys | None] | None]:
+        """Account and keys for one hash, or None if there is no account; the keys are None for a missing hash."""
+
+    def setKeys(jid: str, keys: Sequence[StoredKeys]) -> Deferred[None]:
+        """Replace all keys. Fails with L{Missing}."""
+
+    def setDisabled(jid: str, disabled: bool) -> Deferred[None]:
+        """Refuse or allow login. Fails with L{Missing}."""
+
+    def setLastActivity(jid: str, stamp: float, status: str) -> Deferred[None]:
+        """Note when the last session ended. An unknown account is ignored."""
+
+    def list(domain: str, after: str = "", limit: int = 100) -> Deferred[Sequence[AccountRecord]]:
+        """Accounts of a domain in the order of their JIDs, those after C{after}."""
+
+    def count(domain: str) -> Deferred[int]:
+        """How many accounts a domain has."""
+
+
+class IRosterStore(Interface):
+    """Rosters with versions. Called per roster query and per subscription change."""
+
+    def get(account: str) -> Deferred[RosterChanges]:
+        """All items, unlisted ones too (C{complete} is True)."""
+
+    def since(account: str, version: int) -> Deferred[RosterChanges]:
+        """
+        What changed after C{version}; the complete roster if the version is unknown, in the future, or so old that
+        removals have been forgotten. Unlisted items are left out.
+        """
+
+    def put(account: str, item: RosterItem) -> Deferred[int]:
+        """Add or replace an item and answer the new version of the roster, which is also the item's."""
+
+    def delete(account: str, jid: str) -> Deferred[int]:
+        """Remove an item and answer the new version. Fails with L{Missing}."""
+
+    def putMany(account: str, items: Sequence[RosterItem]) -> Deferred[int]:
+        """Add or replace several items in one transaction and answer the last version."""
+
+
+class ISpoolStore(Interface):
+    """
+    Messages that must not be lost, and the sessions that will take them (XEP-0160, XEP-0198).
+    """
+
+    def add(messages: Sequence[SpooledMessage]) -> Deferred[Sequence[int]]:
+        """Keep messages; answers their ids, in order."""
+
+    def offline(account: str, limit: int = 1000) -> Deferred[Sequence[SpooledMessage]]:
+        """Messages without holder, oldest first."""
+
+    def count(account: str) -> Deferred[int]:
+        """How many messages without holder there are."""
+
+    def held(holder: str) -> Deferred[Sequence[SpooledMessage]]:
+        """Messages of a holder in the order of their ids."""
+
+    def remove(ids: Iterable[int]) -> Deferred[None]:
+        """The recipient has them. Unknown ids are ignored."""
+
+    def release(holder: str) -> Deferred[int]:
+        """The holder is gone: its messages have no holder any more. Answers how many."""
+
+    def hold(ids: Iterable[int], holder: str, sequences: Iterable[int]) -> Deferred[None]:
+        """Messages now stand in the queue of C{holder} with these sequence numbers."""
+
+    def saveSession(record: ManagedSessionRecord) -> Deferred[None]:
+        """Add or replace a session under stream management, by its token."""
+
+    def acknowledge(
+        token: str, inbound: int, messages: Sequence[SpooledMessage]
+    ) -> Deferred[Sequence[int]]:
+        """
+        In one transaction: note that C{inbound} stanzas of the session with C{token} are handled, and keep the
+        messages that this promise covers. Answers the messages' ids.
+        """
+
+    def removeSession(token: str) -> Deferred[None]:
+        """Forget a session; unknown tokens are ignored. Its held messages stay held."""
+
+    def renameSession(old: str, record: ManagedSessionRecord) -> Deferred[None]:
+        """Replace a session by another token in one transaction; messages held by the old are held by the new."""
+
+    def sessions() -> Deferred[Sequence[ManagedSessionRecord]]:
+        """All of them; asked once at start."""
+
+    def releaseUnheld() -> Deferred[int]:
+        """At start: messages whose holder is no saved session lose their holder. Answers how many."""
+
+
+class IFactStore(Interface):
+    """
+    Small facts: bytes by owner, kind and key. An owner is a bare JID or a domain. Features keep private XML, vCards,
+    block lists, invitations here, so that forgetting an owner can't miss a kind.
+    """
+
+    def get(owner: str, kind: str, key: str) -> Deferred[bytes | None]:
+        """One fact, or None."""
+
+    def put(owner: str, kind: str, key: str, value: bytes) -> Deferred[None]:
+        """Add or replace."""
+
+    def putNew(owner: str, kind: str, key: str, value: bytes) -> Deferred[bool]:
+        """Add; answers False and changes nothing if there is one."""
+
+    def delete(owner: str, kind: str, key: str) -> Deferred[bool]:
+        """Remove; answers whether there was one."""
+
+    def all(owner: str, kind: str) -> Deferred[Mapping[str, bytes]]:
+        """All facts of a kind, by key in order."""
+
+    def replaceAll(owner: str, kind: str, facts: Mapping[str, bytes]) -> Deferred[None]:
+        """Make these all there are of that kind, in one transaction."""
+
+    def size(owner: str) -> Deferred[int]:
+        """How many bytes the owner's facts take, keys included."""
+
+    def forget(owner: str) -> Deferred[None]:
+        """Remove everything of an owner."""
+
+    def kinds(owner: str) -> Deferred[Mapping[str, int]]:
+        """How many facts of each kind an owner has."""
+
+
+class IStore(Interface):
+    """A back end: opens, migrates, closes; provides the small stores."""
+
+    accounts: IAccountStore = Attribute("Accounts.")
+    rosters: IRosterStore = Attribute("Rosters.")
+    spool: ISpoolStore = Attribute("Waiting messages.")
+    facts: IFactStore = Attribute("Facts.")
+
+    def open() -> Deferred[None]:
+        """Connect and migrate. Fails with L{StoreUnavailable} whose text says what to do."""
+
+    def close() -> Deferred[None]:
+        """Write everything accepted so far, then let go."""
+
+
+# --- what the outside world provides ------------------------------------------------------------------------------
+
+
+class IEntropy(Interface):
+    """Randomness, replaceable in tests."""
+
+    def token(octets: int = 16) -> str:
+        """A URL-safe text with that many random octets; at least 16 wherever somebody could gain by guessing."""
+
+    def uuid() -> str:
+        """A random UUID (version 4)."""
+
+
+class IProofType(Interface):
+    """A way to know that a server is who it says; used once per server stream."""
+
+    def prove(domain: str, certificate: Any, address: str) -> Any:
+        """A proof with its reasons."""
+
+
+class IResolver(Interface):
+    """DNS, as far as the server needs it."""
+
+    def srv(name: str) -> Deferred[Sequence[Any]]:
+        """SRV records."""
+
+
+class IFetcher(Interface):
+    """HTTPS documents."""
+
+    def fetch(url: str) -> Deferred[bytes]:
+        """The document."""
