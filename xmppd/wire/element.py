@@ -1,0 +1,239 @@
+"""
+A small immutable XML tree, for what the server has to look into.
+
+Stanzas travel as bytes; only payloads that the server itself answers, and what it says itself, become trees. Names
+follow L{xmppd.wire.ns}: an element has C{ns} and C{name}, an attribute in a namespace has the key C{"ns local"}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from xml.parsers import expat
+
+from xmppd.wire import ns
+from xmppd.wire.ns import CLIENT
+
+if TYPE_CHECKING:
+    from pyexpat import XMLParserType
+
+LANG: Final = ns.XML + " lang"
+"""The key of the attribute C{xml:lang}."""
+
+STREAM_CONTEXT: Final[tuple[tuple[str, str], ...]] = (("stream", ns.STREAMS),)
+"""The prefixes every stream of this server binds."""
+
+_TEXT = re.compile("[&<>\r]")
+_TEXT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+_ATTRIBUTE = re.compile("[&<>'\t\n\r]")
+_ATTRIBUTE_ESCAPES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "'": "&apos;",
+    "\t": "&#9;",
+    "\n": "&#10;",
+    "\r": "&#13;",
+}
+_UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escapeText(text: str) -> str:
+    """Escape character data, so that a parser reads back exactly C{text}."""
+    return _TEXT.sub(lambda found: _TEXT_ESCAPES[found[0]], text) if _TEXT.search(text) else text
+
+
+def escapeAttribute(text: str) -> str:
+    """Escape an attribute value for single quotes; white space too, which a parser would normalise otherwise."""
+    return _ATTRIBUTE.sub(lambda found: _ATTRIBUTE_ESCAPES[found[0]], text) if _ATTRIBUTE.search(text) else text
+
+
+def writable(text: str) -> str:
+    """Replace what XML 1.0 can't hold (control characters, surrogates) by U+FFFD: for texts that aren't from XML."""
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def split(name: str) -> tuple[str, str]:
+    """Split C{"namespace local"} into its two parts; the namespace is empty if there is none."""
+    namespace, _, local = name.rpartition(" ")
+    return namespace, local
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """
+    An element: a value, compared by content.
+
+    @ivar name: local name.
+    @ivar ns: namespace, empty for none.
+    @ivar attrs: values by key.
+    @ivar children: elements and texts in order.
+    """
+
+    name: str
+    ns: str
+    attrs: Mapping[str, str] = field(default_factory=dict)
+    children: tuple[Element | str, ...] = ()
+
+    @property
+    def qname(self) -> str:
+        """C{"namespace local"}."""
+        return f"{self.ns} {self.name}" if self.ns else self.name
+
+    @property
+    def text(self) -> str:
+        """The character data directly inside."""
+        return "".join(child for child in self.children if isinstance(child, str))
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        """The value of an attribute."""
+        return self.attrs.get(key, default)
+
+    def elements(self, name: str | None = None, namespace: str | None = None) -> Iterator[Element]:
+        """The child elements, or those with that local name (in that namespace, by default the element's own)."""
+        wanted = self.ns if namespace is None else namespace
+        for child in self.children:
+            if isinstance(child, Element) and (name is None or (child.name == name and child.ns == wanted)):
+                yield child
+
+    def find(self, name: str, namespace: str | None = None) -> Element | None:
+        """The first such child element, or None."""
+        return next(self.elements(name, namespace), None)
+
+    def textOf(self, name: str, namespace: str | None = None) -> str | None:
+        """The text of the first such child element, or None."""
+        found = self.find(name, namespace)
+        return None if found is None else found.text
+
+    def toBytes(self, inherited: str = CLIENT) -> bytes:
+        """
+        Serialise.
+
+        @param inherited: the default namespace where the bytes will stand.
+        """
+        parts: list[str] = []
+        _write(self, inherited, parts)
+        return "".join(parts).encode()
+
+
+def startTag(name: str, attrs: Mapping[str, str], declaration: str = "") -> str:
+    """
+    A start tag without its closing bracket; attributes in namespaces get prefixes of their own.
+
+    @param declaration: text put behind the name, for C{xmlns}.
+    """
+    parts = [f"<{name}{declaration}"]
+    for index, (key, value) in enumerate(attrs.items()):
+        if " " not in key:
+            parts.append(f" {key}='{escapeAttribute(value)}'")
+            continue
+        namespace, local = split(key)
+        if namespace == ns.XML:
+            parts.append(f" xml:{local}='{escapeAttribute(value)}'")
+        else:
+            bound = escapeAttribute(namespace)
+            parts.append(f" xmlns:a{index}='{bound}' a{index}:{local}='{escapeAttribute(value)}'")
+    return "".join(parts)
+
+
+def _write(element: Element, inherited: str, parts: list[str]) -> None:
+    """Serialise into C{parts}; recursion is bounded by the parser's depth limit."""
+    declaration = "" if element.ns == inherited else f" xmlns='{escapeAttribute(element.ns)}'"
+    parts.append(startTag(element.name, element.attrs, declaration))
+    if not element.children:
+        parts.append("/>")
+        return
+    parts.append(">")
+    for child in element.children:
+        if isinstance(child, str):
+            parts.append(escapeText(child))
+        else:
+            _write(child, element.ns, parts)
+    parts.append(f"</{element.name}>")
+
+
+class _Builder:
+    """Builds trees from expat's events."""
+
+    __slots__ = ("_stack", "_texts", "roots")
+
+    def __init__(self) -> None:
+        self.roots: list[Element | str] = []
+        self._stack: list[tuple[str, dict[str, str], list[Element | str]]] = []
+        self._texts: list[str] = []
+
+    def start(self, name: str, attrs: dict[str, str]) -> None:
+        """A start tag."""
+        self._flush()
+        self._stack.append((name, attrs, []))
+
+    def end(self, name: str) -> None:
+        """An end tag."""
+        self._flush()
+        name, attrs, children = self._stack.pop()
+        namespace, local = split(name)
+        self._current().append(Element(local, namespace, attrs, tuple(children)))
+
+    def data(self, text: str) -> None:
+        """Character data; joined once, since expat cuts it at every line and entity."""
+        self._texts.append(text)
+
+    def _flush(self) -> None:
+        if self._texts:
+            self._current().append("".join(self._texts))
+            self._texts.clear()
+
+    def _current(self) -> list[Element | str]:
+        return self._stack[-1][2] if self._stack else self.roots
+
+
+def bareExpat() -> XMLParserType:
+    """
+    An expat parser as all of xmppd uses it: UTF-8 whatever the document says, names as C{"namespace local"}, no
+    interning (its dictionary would grow with every name a peer invents), tokens reported as soon as they are complete.
+    """
+    parser = expat.ParserCreate("utf-8", " ", None)
+    if hasattr(parser, "SetReparseDeferralEnabled"):
+        parser.SetReparseDeferralEnabled(False)
+    return parser
+
+
+def parseContent(
+    data: bytes, default: str = ns.CLIENT, prefixes: tuple[tuple[str, str], ...] = STREAM_CONTEXT
+) -> tuple[Element | str, ...]:
+    """
+    Parse the content of an element into trees and texts.
+
+    @param default: the default namespace in force where C{data} stood.
+    @param prefixes: prefixes in force there.
+    @raise ValueError: it is not well-formed.
+    """
+    builder = _Builder()
+    parser = bareExpat()
+    declared = "".join(f" xmlns:{prefix}='{escapeAttribute(uri)}'" for prefix, uri in prefixes)
+    try:
+        parser.Parse(f"<context xmlns='{escapeAttribute(default)}'{declared}>".encode(), False)
+        parser.StartElementHandler = builder.start
+        parser.EndElementHandler = builder.end
+        parser.CharacterDataHandler = builder.data
+        parser.Parse(data, False)
+        builder.start("end", {})  # collects the last text
+        parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
+        parser.Parse(b"</context>", True)
+    except expat.ExpatError as error:
+        raise ValueError(f"not well-formed: {error}") from error
+    except IndexError:
+        raise ValueError("not well-formed: an end tag too many") from None
+    return tuple(builder.roots)
+
+
+def parse(data: bytes, default: str = ns.CLIENT, prefixes: tuple[tuple[str, str], ...] = STREAM_CONTEXT) -> Element:
+    """
+    Parse exactly one element. Parameters and errors as for L{parseContent}.
+    """
+    found = [root for root in parseContent(data, default, prefixes) if isinstance(root, Element)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} elements in place of one")
+    return found[0]
