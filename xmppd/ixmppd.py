@@ -85,10 +85,10 @@ class StoredKeys:
     """
 
     hashName: str
-    salt: bytes
+    salt: bytes = field(repr=False)
     iterations: int
-    storedKey: bytes
-    serverKey: bytes
+    storedKey: bytes = field(repr=False)
+    serverKey: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
