@@ -334,15 +334,16 @@ class ISession(Interface):
     def received(stanza: Stanza) -> None:
         """One event of the stream. Per stanza."""
 
-    def deliver(stanza: Stanza) -> Deferred[None] | None:
+    def deliver(stanza: Stanza) -> None:
         """
         Give a stanza to the client: receive restrictions, the C{incoming} hook, the queue, the connection. Per stanza.
-
-        @return: None when the stanza has been handed over, or a Deferred that fires when it is safe.
         """
 
+    def transmit(stanza: Stanza) -> None:
+        """The end of C{deliver}: the queue and the connection, without restrictions and hooks."""
+
     def send(data: bytes) -> None:
-        """Send bytes that are not a stanza (no counting, no hooks)."""
+        """Send bytes that are not a stanza (no counting, no hooks); dropped while hibernating."""
 
     def end(error: StreamError | None = None) -> None:
         """End the session and its stream. Ending twice is harmless."""
@@ -401,19 +402,31 @@ class IDestination(Interface):
 
     domain: str = Attribute("The domain.")
 
-    def deliver(stanza: Stanza) -> Deferred[None] | None:
+    def deliver(stanza: Stanza) -> None:
         """
-        Take a stanza whose C{to} is at this domain and whose C{from} is stamped and true.
+        Take a stanza whose C{to} is at this domain and whose C{from} is stamped and true. If C{stanza.promise} is a
+        list, add an L{ICustody} or a Deferred for what must be settled before its sender hears that it is handled.
+        """
 
-        @return: None when handled, or a Deferred that fires when the stanza is safe (delivered or durable).
-        """
+
+class ICustody(Interface):
+    """
+    The server's custody of one message for one recipient, in a stanza's C{promise}. It is settled when the recipient
+    has the message or the store does.
+    """
+
+    def message() -> SpooledMessage | None:
+        """What has to be stored, or None when it is settled already."""
+
+    def stored(id: int) -> None:
+        """The store has it in this row; the row is to be removed when the recipient has it."""
 
 
 class IRouter(Interface):
     """Where does a stanza go. One per process."""
 
-    def route(stanza: Stanza) -> Deferred[None] | None:
-        """Route a stanza with a stamped C{from}. Answers like L{IDestination.deliver}."""
+    def route(stanza: Stanza) -> None:
+        """Route a stanza with a stamped C{from}; see L{IDestination.deliver}."""
 
     def bounce(stanza: Stanza, error: StanzaError) -> None:
         """Answer a stanza with an error, unless it is one itself (RFC 6120 section 8.3.1)."""
@@ -635,9 +648,7 @@ class ISpoolStore(Interface):
     def saveSession(record: ManagedSessionRecord) -> Deferred[None]:
         """Add or replace a session under stream management, by its token."""
 
-    def acknowledge(
-        token: str, inbound: int, messages: Sequence[SpooledMessage]
-    ) -> Deferred[Sequence[int]]:
+    def acknowledge(token: str, inbound: int, messages: Sequence[SpooledMessage]) -> Deferred[Sequence[int]]:
         """
         In one transaction: note that C{inbound} stanzas of the session with C{token} are handled, and keep the
         messages that this promise covers. Answers the messages' ids.

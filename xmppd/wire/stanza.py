@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from xmppd.wire import ns
 from xmppd.wire.element import Element, parse, parseContent, startTag
@@ -39,9 +39,11 @@ class Stanza:
     @ivar attrs: the attributes; treat as read-only, except by what makes the stanza.
     @ivar childNames: the names of its child elements, in order.
     @ivar raw: the whole element as bytes, see the module.
+    @ivar promise: None, or a list to which whoever takes the stanza adds what has to be settled before the server may
+        acknowledge it to its sender (see L{xmppd.ixmppd.ICustody}). Changed copies share it.
     """
 
-    __slots__ = ("_elements", "attrs", "childNames", "kind", "name", "raw")
+    __slots__ = ("_elements", "attrs", "childNames", "kind", "name", "promise", "raw")
 
     def __init__(
         self, kind: str, name: str, attrs: dict[str, str], childNames: list[str] | tuple[str, ...], raw: bytes
@@ -51,6 +53,7 @@ class Stanza:
         self.attrs = attrs
         self.childNames = childNames
         self.raw = raw
+        self.promise: list[Any] | None = None
         self._elements: tuple[Element, ...] | None = None
 
     def __repr__(self) -> str:
@@ -137,7 +140,9 @@ class Stanza:
             raw = Element(tree.name, tree.ns, attrs, tree.children).toBytes()
         else:
             raw = join(self.kind, attrs, self.inner)
-        return Stanza(self.kind, self.name, attrs, self.childNames, raw)
+        changed = Stanza(self.kind, self.name, attrs, self.childNames, raw)
+        changed.promise = self.promise
+        return changed
 
     def extended(self, addition: bytes, names: tuple[str, ...]) -> Stanza:
         """
@@ -153,14 +158,18 @@ class Stanza:
             raw = self.raw[: start.end() - 2] + b">" + addition + end
         else:
             raw = self.raw[: self.raw.rindex(b"</")] + addition + end
-        return Stanza(self.kind, self.name, self.attrs, [*self.childNames, *names], raw)
+        changed = Stanza(self.kind, self.name, self.attrs, [*self.childNames, *names], raw)
+        changed.promise = self.promise
+        return changed
 
     def without(self, names: frozenset[str]) -> Stanza:
         """A copy without the child elements of these names; the stanza itself if it has none."""
         if names.isdisjoint(self.childNames):
             return self
         children = [child for child in self.elements() if child.qname not in names]
-        return build(self.kind, dict(self.attrs), *children)
+        changed = build(self.kind, dict(self.attrs), *children)
+        changed.promise = self.promise
+        return changed
 
     def forNamespace(self, content: str) -> bytes:
         """

@@ -1,0 +1,46 @@
+"""
+A registry of adapters per host, with types.
+
+Restrictions are subscription adapters: registered for a marker (L{xmppd.ixmppd.IAnonymousSession}), found once when a
+session is bound, and kept as bound methods. Nothing is registered process-wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from zope.interface import Interface, providedBy
+from zope.interface.adapter import AdapterRegistry
+
+
+class Adapters:
+    """The adapters of one host."""
+
+    def __init__(self) -> None:
+        self._registry = AdapterRegistry()
+
+    def register(self, required: type[Interface], provided: type[Interface], factory: Callable[[Any], Any]) -> None:
+        """
+        Adapt objects that provide C{required} to C{provided}.
+
+        @raise ValueError: there is an adapter for exactly this already.
+        """
+        if self._registry.registered([required], provided) is not None:
+            raise ValueError(f"{required.__name__} is adapted to {provided.__name__} already")
+        self._registry.register([required], provided, "", factory)
+
+    def adapt(self, adapted: object, provided: type[Interface]) -> Any | None:
+        """The adapter of an object, or None."""
+        factory = self._registry.lookup1(providedBy(adapted), provided)
+        return None if factory is None else factory(adapted)
+
+    def subscribe(self, required: type[Interface], provided: type[Interface], factory: Callable[[Any], Any]) -> None:
+        """Add one more subscription adapter for objects that provide C{required}."""
+        self._registry.subscribe([required], provided, factory)
+
+    def subscribers(self, adapted: object, provided: type[Interface]) -> list[Any]:
+        """Make all subscription adapters of an object, those for general markers first."""
+        factories = self._registry.subscriptions([providedBy(adapted)], provided)
+        made = [factory(adapted) for factory in factories]
+        return [adapter for adapter in made if adapter is not None]

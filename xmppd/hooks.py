@@ -1,0 +1,200 @@
+"""
+The named moments that features may join, and what a feature is.
+
+Each L{Hook} has three phases, always in this order: I{refuse} (may say no, by answering a StanzaError), I{change} (may
+answer something else in place of what came) and I{observe} (may look). An empty phase is an empty tuple, so a moment
+nobody joined costs one truth test.
+
+A feature is a module in C{xmppd.features} with a module-level L{Feature} called C{feature}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zope.interface import implementer
+
+from xmppd.ixmppd import IFeature, IHost
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+    from xmppd.ixmppd import Request
+    from xmppd.wire.element import Element
+
+
+class Hook:
+    """
+    One moment.
+
+    @ivar refuse: callables that answer a StanzaError to refuse, or None.
+    @ivar change: callables that answer what to go on with.
+    @ivar observe: callables whose answer is ignored.
+    """
+
+    __slots__ = ("change", "name", "observe", "refuse")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.refuse: tuple[Callable[..., Any], ...] = ()
+        self.change: tuple[Callable[..., Any], ...] = ()
+        self.observe: tuple[Callable[..., Any], ...] = ()
+
+    def addRefusal(self, callable: Callable[..., Any]) -> None:
+        """Join the first phase."""
+        self.refuse = (*self.refuse, callable)
+
+    def addChange(self, callable: Callable[..., Any]) -> None:
+        """Join the second phase."""
+        self.change = (*self.change, callable)
+
+    def addObserver(self, callable: Callable[..., Any]) -> None:
+        """Join the third phase."""
+        self.observe = (*self.observe, callable)
+
+    def notify(self, *arguments: Any) -> None:
+        """Run the observers. What they raise is a mistake of ours and goes to the caller."""
+        for observer in self.observe:
+            observer(*arguments)
+
+
+@dataclass(slots=True, eq=False)
+class Hooks:
+    """
+    All moments of one host, with the arguments their callables get.
+
+    @ivar advertising: (stream, features as bytes): before C{<stream:features/>} is sent; change.
+    @ivar authenticated: (stream): an avatar was given; refuse, observe.
+    @ivar binding: (stream, resource): refuse, change (answers the resource to use, or None for a server-made one).
+    @ivar bound: (session): observe.
+    @ivar ended: (session): the session is over and not resumable; observe.
+    @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
+    @ivar outgoing: (session, stanza): from a local client, sender stamped; refuse, change, observe.
+    @ivar incoming: (session, stanza): to a local client; refuse, change, observe.
+    @ivar undeliverable: (stanza, bare JID): a message for an account of this host that no session can take. Change: answers
+        None when it took the message (adding to its C{promise} what is to be awaited), or the stanza for the next.
+    @ivar leaving: (stanza): to a domain not on this server; refuse, change.
+    @ivar arriving: (stanza): from a domain not on this server; refuse, change.
+    @ivar registering: (request or None, username): an account is about to be made; refuse.
+    @ivar registered: (bare JID): observe.
+    @ivar removed: (bare JID): an account is gone with all it stored; observe.
+    """
+
+    advertising: Hook = field(default_factory=lambda: Hook("advertising"))
+    authenticated: Hook = field(default_factory=lambda: Hook("authenticated"))
+    binding: Hook = field(default_factory=lambda: Hook("binding"))
+    bound: Hook = field(default_factory=lambda: Hook("bound"))
+    ended: Hook = field(default_factory=lambda: Hook("ended"))
+    available: Hook = field(default_factory=lambda: Hook("available"))
+    outgoing: Hook = field(default_factory=lambda: Hook("outgoing"))
+    incoming: Hook = field(default_factory=lambda: Hook("incoming"))
+    undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))
+    leaving: Hook = field(default_factory=lambda: Hook("leaving"))
+    arriving: Hook = field(default_factory=lambda: Hook("arriving"))
+    registering: Hook = field(default_factory=lambda: Hook("registering"))
+    registered: Hook = field(default_factory=lambda: Hook("registered"))
+    removed: Hook = field(default_factory=lambda: Hook("removed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """
+    A specification a feature implements.
+
+    @ivar document: "RFC 6121" or "XEP-0199".
+    @ivar version: the version built, empty for an RFC.
+    """
+
+    document: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """
+    A value an administrator can set for a feature on a host.
+
+    @ivar default: used when it is not set; its type is the type the option has to have.
+    @ivar about: one sentence for the reference.
+    @ivar check: answers why a value is not good, or None.
+    """
+
+    default: Any
+    about: str
+    check: Callable[[Any], str | None] | None = None
+
+
+@implementer(IFeature)
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """
+    A specification, ready to join hosts.
+
+    @ivar name: the module's name.
+    @ivar specs: what it implements.
+    @ivar namespaces: disco features it adds to the domain.
+    @ivar accountNamespaces: disco features it adds to accounts' bare JIDs.
+    @ivar options: what can be configured, by key.
+    @ivar after: names of features that have to join earlier if they are there at all.
+    @ivar needs: whether the host needs registered accounts for it to make sense ("accounts"), or empty.
+    @ivar optional: whether it joins only where the configuration names it.
+    """
+
+    name: str
+    join: Callable[[IHost], None]
+    specs: tuple[Spec, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    accountNamespaces: tuple[str, ...] = ()
+    options: Mapping[str, Option] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    needs: str = ""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """
+    An ad-hoc command (XEP-0050) of a host.
+
+    @ivar node: its node.
+    @ivar title: its name for people.
+    @ivar execute: called with (request, form values by field or None at the first stage); answers a L{CommandForm}, a
+        L{CommandResult} or a Deferred of one; raises StanzaError.
+    @ivar admin: whether only administrators may.
+    """
+
+    node: str
+    title: str
+    execute: Callable[[Request, Mapping[str, tuple[str, ...]] | None], CommandAnswer | Deferred[CommandAnswer]]
+    admin: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CommandForm:
+    """
+    A form to fill in.
+
+    @ivar form: the C{<x xmlns='jabber:x:data' type='form'/>}.
+    """
+
+    form: Element
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """
+    The end of a command.
+
+    @ivar form: a form of type C{result}, or None.
+    @ivar note: a sentence for people, or None.
+    @ivar noteType: "info", "warn" or "error".
+    """
+
+    form: Element | None = None
+    note: str | None = None
+    noteType: str = "info"
+
+
+CommandAnswer = CommandForm | CommandResult
