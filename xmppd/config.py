@@ -366,16 +366,16 @@ def _configuration(reading: Reading, document: dict[str, Any]) -> Configuration:
         values[key] = _section(reading, key, kind, document.get(key, {}))
     for key in SERVICES:
         values[key] = MappingProxyType({
-            domain: MappingProxyType(table) for domain, (_, table) in _domains(reading, key, document).items()
+            domain: MappingProxyType(table) for domain, _, table in _domains(reading, key, document)
         })
     values["components"] = MappingProxyType({
         domain: _component(reading, place, table)
-        for domain, (place, table) in _domains(reading, "component", document).items()
+        for domain, place, table in _domains(reading, "component", document)
     })
     shared = reading.attempt("features", readers.options, document.get("features", {}), {})
     values["hosts"] = MappingProxyType({
         domain: _host(reading, place, domain, table, shared)
-        for domain, (place, table) in _domains(reading, "host", document).items()
+        for domain, place, table in _domains(reading, "host", document)
     })
     configuration = _completed(Configuration(Path(reading.file).absolute(), _data(reading, document), **values))
     _checkDomains(reading, configuration)
@@ -405,15 +405,16 @@ def _data(reading: Reading, document: dict[str, Any]) -> Path:
     return data
 
 
-def _domains(reading: Reading, key: str, document: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """The tables below C{key} and their places in the file, by canonical domain."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+def _domains(reading: Reading, key: str, document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """The tables below C{key}: of each its canonical domain, its place in the file, and the table."""
+    found: list[tuple[str, str, dict[str, Any]]] = []
+    places: dict[str, str] = {}
     for name, value in reading.attempt(key, readers.table, document.get(key, {}), {}).items():
         place = f'{key}."{name}"'
         domain = reading.attempt(place, readers.domain, name, name)
-        if domain in found:
-            reading.complain(place, f"it is the same domain as {found[domain][0]}", "remove one")
-        found[domain] = place, reading.attempt(place, readers.table, value, {})
+        if places.setdefault(domain, place) != place:
+            reading.complain(place, f"it is the same domain as {places[domain]}", "remove one")
+        found.append((domain, place, reading.attempt(place, readers.table, value, {})))
     return found
 
 

@@ -42,8 +42,10 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        """One line: file, key, what is wrong, remedy."""
-        return ": ".join(part for part in (self.file, self.key, f"{self.wrong}; {self.remedy}") if part)
+        """One line: file, key, what is wrong, remedy; harmless on a terminal whatever the file holds."""
+        sentence = self.wrong + (" " if self.wrong.endswith("?") else "; ") + self.remedy
+        line = ": ".join(part for part in (self.file, self.key, sentence) if part)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class Refused(Exception):
@@ -89,10 +91,11 @@ class Reading:
     def refuseUnknown(self, place: str, keys: Iterable[str], known: Iterable[str], noun: str = "key") -> None:
         """Complain of every key that isn't known, and name the most similar one that is."""
         known = tuple(known)
-        remedy = f"remove it; known here: {', '.join(known)}" if known else "remove it; there is none here"
         for key in keys:
             if key not in known:
-                self.complain(joined(place, key), f"unknown {noun} `{key}`{suggestion(key, known)}", remedy)
+                close = suggestion(key, known)
+                remedy = "correct it or remove it" if close else f"remove it; known here: {', '.join(known) or 'none'}"
+                self.complain(joined(place, key), f"unknown {noun} `{key}`{close}", remedy)
 
 
 Reader = Callable[[Reading, Any], Any]
