@@ -18,7 +18,7 @@ class Adapters:
     """The adapters of one host."""
 
     def __init__(self) -> None:
-        self._registry = AdapterRegistry()
+        self._registry: Any = AdapterRegistry()
 
     def register(self, required: type[Interface], provided: type[Interface], factory: Callable[[Any], Any]) -> None:
         """

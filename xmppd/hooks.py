@@ -73,8 +73,11 @@ class Hooks:
     @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
     @ivar outgoing: (session, stanza): from a local client, sender stamped; refuse, change, observe.
     @ivar incoming: (session, stanza): to a local client; refuse, change, observe.
-    @ivar undeliverable: (stanza, bare JID): a message for an account of this host that no session can take. Change: answers
-        None when it took the message (adding to its C{promise} what is to be awaited), or the stanza for the next.
+    @ivar loading: (bare JID): a session is about to be bound; observers may answer a Deferred, and the session is not
+        visible before all have fired. If one fails, binding fails.
+    @ivar undeliverable: (stanza, bare JID): a message for an account of this host that no session can take. Change:
+        answers None when it took the message (adding to its C{promise} what is to be awaited), or the stanza for the
+        next.
     @ivar leaving: (stanza): to a domain not on this server; refuse, change.
     @ivar arriving: (stanza): from a domain not on this server; refuse, change.
     @ivar registering: (request or None, username): an account is about to be made; refuse.
@@ -85,6 +88,7 @@ class Hooks:
     advertising: Hook = field(default_factory=lambda: Hook("advertising"))
     authenticated: Hook = field(default_factory=lambda: Hook("authenticated"))
     binding: Hook = field(default_factory=lambda: Hook("binding"))
+    loading: Hook = field(default_factory=lambda: Hook("loading"))
     bound: Hook = field(default_factory=lambda: Hook("bound"))
     ended: Hook = field(default_factory=lambda: Hook("ended"))
     available: Hook = field(default_factory=lambda: Hook("available"))

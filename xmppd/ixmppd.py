@@ -251,7 +251,13 @@ class IClientStream(Interface):
     clock: IClock = Attribute("The time, to schedule with.")
 
     def write(data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send one complete element that is not a stanza, or a tag of the stream."""
+
+    def transmit(stanza: Stanza) -> None:
+        """Send a stanza. Per stanza."""
+
+    def unsent() -> int:
+        """How many bytes of this stream have not reached the peer's kernel yet."""
 
     def startTLS() -> None:
         """Send what is queued, drop the parser, begin the handshake; the client opens a new stream."""
@@ -330,6 +336,10 @@ class ISession(Interface):
     interested: bool = Attribute("Whether it asked for the roster (RFC 6121 section 2.2).")
     slots: dict[str, Any] = Attribute("What features keep with this session, by their own name.")
     created: float = Attribute("When it was bound, seconds since the epoch.")
+    outlet: Callable[[Stanza], None] = Attribute("Where stanzas to the client go; stream management replaces it.")
+    inbound: Callable[[Stanza], None] | None = Attribute("Told of each of the client's stanzas first, or None.")
+    keep: Callable[[], bool] | None = Attribute("Asked whether to hibernate when the connection is gone, or None.")
+    over: bool = Attribute("Whether it has ended.")
 
     def received(stanza: Stanza) -> None:
         """One event of the stream. Per stanza."""
@@ -347,6 +357,12 @@ class ISession(Interface):
 
     def end(error: StreamError | None = None) -> None:
         """End the session and its stream. Ending twice is harmless."""
+
+    def attach(stream: IClientStream) -> None:
+        """Go on with another stream (XEP-0198 resumption)."""
+
+    def detached() -> None:
+        """The connection is gone: hibernate if C{keep} says so, or else end."""
 
     def addSendRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
         """Ask C{refuses} for each stanza the client sends from now on."""
@@ -502,6 +518,10 @@ class IHost(Interface):
     identities: list[tuple[str, str, str]] = Attribute("Disco identities (category, type, name) of the domain.")
     namespaces: set[str] = Attribute("Disco features of the domain.")
     accountNamespaces: set[str] = Attribute("Disco features of a bare JID.")
+    presence: IPresence = Attribute("Rosters and presence (RFC 6121), set by the feature that provides it.")
+    custody: Callable[[ISession, Stanza], ICustody] | None = Attribute(
+        "Makes custodies for sessions without stream management; set by XEP-0198."
+    )
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
     streamFeatures: list[IStreamFeature] = Attribute("Stream features, kept sorted by rank.")
@@ -525,6 +545,12 @@ class IHost(Interface):
     def addCommand(command: Any) -> None:
         """Offer an ad-hoc command (L{xmppd.hooks.Command})."""
 
+    def exists(bare: str) -> Deferred[bool]:
+        """Whether there is an account, or a guest's session, by that bare JID; remembers a bounded number."""
+
+    def ask(to: str, type: str, payload: bytes, seconds: float = 30.0) -> Deferred[Stanza]:
+        """Send an IQ from the domain; fires with the answer. Fails with StanzaError for an error or none in time."""
+
     def isAdmin(jid: JID) -> bool:
         """Whether the bare JID administrates this host."""
 
@@ -535,8 +561,27 @@ class IHost(Interface):
         Fails with StanzaError.
         """
 
+    def unbind(session: ISession) -> None:
+        """Take an ended session out of the tables."""
+
     def option(feature: str, key: str) -> Any:
         """The value of a feature's option on this host."""
+
+
+class IPresence(Interface):
+    """Rosters, subscriptions and presence of one host (RFC 6121 sections 2 to 4). Per presence stanza."""
+
+    def sent(session: ISession, stanza: Stanza) -> None:
+        """A local client sent presence of any type; the sender is stamped."""
+
+    def arrived(stanza: Stanza, to: JID) -> None:
+        """Presence of any type for an account of this host (bare or full JID) has come."""
+
+    def left(session: ISession) -> None:
+        """The session is over: broadcast unavailable presence where it is due (sections 4.5, 4.6)."""
+
+    def subscription(owner: str, contact: str) -> Deferred[str]:
+        """The state of the roster item ("none", "to", "from", "both") that C{owner} has for C{contact}."""
 
 
 class IFeature(Interface):

@@ -1,0 +1,404 @@
+"""
+One domain of users: its sessions, its responders, its door.
+
+L{Host} is the L{IDestination} of its domain and what every feature joins. It knows who is bound, answers IQs for the
+domain and for accounts (RFC 6120 section 10.5, RFC 6121 section 8.5), and binds resources (RFC 6120 section 7).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import directlyProvides, implementedBy, implementer
+
+from xmppd.adapters import Adapters
+from xmppd.hooks import Command, Hooks
+from xmppd.ixmppd import (
+    IAnonymousSession,
+    IBindRestriction,
+    IClientStream,
+    IClock,
+    ICustody,
+    IDestination,
+    IEntropy,
+    IHost,
+    IPresence,
+    IReceiveRestriction,
+    IRouter,
+    ISendRestriction,
+    ISession,
+    IStore,
+    IStreamFeature,
+    Request,
+    StoreUnavailable,
+)
+from xmppd.route.delivery import deliverMessage
+from xmppd.route.sessions import Session
+from xmppd.wire import ns
+from xmppd.wire.element import Element
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.jid import JID, JIDMalformed, parse, prepareResource
+from xmppd.wire.stanza import Stanza, join
+
+log = Logger(namespace="xmppd.host")
+
+KNOWN_ACCOUNTS = 10000
+"""How many answers to "is there such an account" are remembered."""
+
+WAITING = 1000
+"""How many messages may wait for the answer about one account."""
+
+Responder = Callable[[Request], Any]
+Waiting = tuple[Stanza, JID, Deferred[None] | None]
+
+
+@implementer(IHost, IDestination)
+class Host:
+    """See L{IHost} and L{IDestination}."""
+
+    def __init__(
+        self,
+        domain: str,
+        config: Any,
+        limits: Any,
+        router: IRouter,
+        store: IStore,
+        clock: IClock,
+        entropy: IEntropy,
+        options: Callable[[str, str], Any] = lambda feature, key: None,
+    ) -> None:
+        self.domain = domain
+        self.config = config
+        self.limits = limits
+        self.router = router
+        self.clock = clock
+        self.entropy = entropy
+        self.accounts = store.accounts
+        self.rosters = store.rosters
+        self.spool = store.spool
+        self.facts = store.facts
+        self.hooks = Hooks()
+        self.adapters = Adapters()
+        self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")]
+        self.namespaces: set[str] = set()
+        self.accountNamespaces: set[str] = set()
+        self.services: dict[str, str] = {}
+        self.sessions: dict[str, dict[str, ISession]] = {}
+        self.streamFeatures: list[IStreamFeature] = []
+        self.elements: dict[str, Callable[[ISession, Stanza], None]] = {}
+        self.commands: dict[str, Command] = {}
+        self.presence = cast(IPresence, None)
+        self.custody: Callable[[ISession, Stanza], ICustody] | None = None
+        self._options = options
+        self._responders: dict[tuple[str, str, str], Responder] = {}
+        self._known: OrderedDict[str, bool] = OrderedDict()
+        self._waiting: dict[str, list[Waiting]] = {}
+        self._asked: dict[str, tuple[str, Deferred[Stanza]]] = {}
+        self._admins = frozenset(config.admins)
+        self.stopping = False
+        self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
+        self.hooks.removed.addObserver(lambda bare: self._known.pop(bare, None))
+
+    # --- what features use
+
+    def respond(self, target: str, type: str, name: str, responder: Responder) -> None:
+        """See L{IHost}."""
+        key = (target, type, name)
+        if target not in ("host", "account") or type not in ("get", "set"):
+            raise ValueError(f"nobody could ask {target} to {type}")
+        if key in self._responders:
+            raise ValueError(f"{target} {type} {name} is answered already")
+        self._responders[key] = responder
+
+    def addStreamFeature(self, feature: IStreamFeature) -> None:
+        """See L{IHost}."""
+        self.streamFeatures.append(feature)
+        self.streamFeatures.sort(key=lambda each: each.rank)
+
+    def addCommand(self, command: Command) -> None:
+        """See L{IHost}."""
+        if command.node in self.commands:
+            raise ValueError(f"there is a command {command.node} already")
+        self.commands[command.node] = command
+
+    def isAdmin(self, jid: JID) -> bool:
+        """See L{IHost}."""
+        return jid.bare in self._admins
+
+    def option(self, feature: str, key: str) -> Any:
+        """See L{IHost}."""
+        return self._options(feature, key)
+
+    def exists(self, bare: str) -> Deferred[bool]:
+        """See L{IHost}."""
+        if bare in self.sessions:
+            return succeed(True)
+        known = self._known.get(bare)
+        if known is not None:
+            return succeed(known)
+        asked = self.accounts.get(bare)
+        return asked.addCallback(lambda record: self._remember(bare, record is not None))
+
+    def _remember(self, bare: str, exists: bool) -> bool:
+        self._known[bare] = exists
+        self._known.move_to_end(bare)
+        if len(self._known) > KNOWN_ACCOUNTS:
+            self._known.popitem(last=False)
+        return exists
+
+    # --- the door
+
+    def deliver(self, stanza: Stanza) -> None:
+        """See L{IDestination}."""
+        raw = stanza.attrs.get("to")
+        to = parse(raw if raw is not None else stanza.attrs["from"])
+        if raw is None:
+            to = to.toBare()
+        if to.local is None:
+            self._forDomain(stanza, to)
+        elif stanza.kind == "presence":
+            self.presence.arrived(stanza, to)
+        else:
+            self._forAccount(stanza, to)
+
+    def _forDomain(self, stanza: Stanza, to: JID) -> None:
+        """For the server itself; a resource of the domain makes no difference (RFC 6120 section 10.5.1)."""
+        if stanza.kind == "iq":
+            self._request("host", stanza, to)
+        elif stanza.kind == "message" and stanza.attrs.get("type") != "error":
+            self.router.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+
+    def _forAccount(self, stanza: Stanza, to: JID) -> None:
+        """For an account or one of its resources, addressed in a way the session table doesn't know."""
+        session = self.router.session(to.full) if to.resource is not None else None
+        if session is not None:
+            session.deliver(stanza)
+        elif stanza.kind == "message":
+            self._message(stanza, to)
+        elif to.resource is not None:
+            self.router.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+        else:
+            self._request("account", stanza, to)
+
+    def _message(self, stanza: Stanza, to: JID) -> None:
+        """
+        Apply the delivery rules, in the order of arrival: while it is being looked up whether there is the account,
+        what comes later waits behind (RFC 6120 section 10.1).
+        """
+        bare = to.bare
+        waiting = self._waiting.get(bare)
+        if waiting is not None:
+            self._wait(waiting, stanza, to)
+            return
+        sessions = self.sessions.get(bare)
+        known = True if sessions else self._known.get(bare)
+        if known is not None:
+            deliverMessage(self, stanza, bare, to.resource, tuple((sessions or {}).values()), known)
+            return
+        self._waiting[bare] = waiting = []
+        self._wait(waiting, stanza, to)
+        self.exists(bare).addCallbacks(self._answered, self._unanswered, callbackArgs=(bare,), errbackArgs=(bare,))
+
+    def _wait(self, waiting: list[Waiting], stanza: Stanza, to: JID) -> None:
+        """Queue a message; if it carries a promise, that has to wait too."""
+        if len(waiting) >= WAITING:
+            self.router.bounce(stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT))
+            return
+        done: Deferred[None] | None = None
+        if stanza.promise is not None:
+            done = Deferred()
+            stanza.promise.append(done)
+        waiting.append((stanza, to, done))
+
+    def _answered(self, exists: bool, bare: str) -> None:
+        """It is known whether there is the account: deliver what waited."""
+        for stanza, to, done in self._waiting.pop(bare, []):
+            sessions = tuple(self.sessions.get(bare, {}).values())
+            deliverMessage(self, stanza, bare, to.resource, sessions, exists)
+            if done is not None:
+                done.callback(None)
+
+    def _unanswered(self, failure: Failure, bare: str) -> None:
+        """The store failed: what waited is answered with wait/resource-constraint and not lost silently."""
+        if failure.check(StoreUnavailable) is None:
+            log.failure("looking up an account failed", failure)
+        for stanza, _, done in self._waiting.pop(bare, []):
+            self.router.bounce(stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT))
+            if done is not None:
+                done.callback(None)
+
+    # --- IQs
+
+    def _request(self, target: str, stanza: Stanza, to: JID) -> None:
+        """Answer a request, or take the answer to one of ours."""
+        type = stanza.attrs.get("type")
+        if type in ("result", "error"):
+            self._takeAnswer(stanza)
+            return
+        if type not in ("get", "set") or len(stanza.childNames) != 1:
+            self.router.bounce(stanza, StanzaError(StanzaCondition.BAD_REQUEST))
+            return
+        responder = self._responders.get((target, type, stanza.childNames[0]))
+        if responder is None:
+            other = (target, "set" if type == "get" else "get", stanza.childNames[0])
+            condition = (
+                StanzaCondition.BAD_REQUEST if other in self._responders else StanzaCondition.SERVICE_UNAVAILABLE
+            )
+            self.router.bounce(stanza, StanzaError(condition))
+            return
+        sender = parse(stanza.attrs["from"])
+        session = self.router.session(sender.full)
+        own = session is not None and session.bare == to.bare
+        request = Request(stanza, sender, to, session, own)
+        try:
+            answer = responder(request)
+        except StanzaError as error:
+            self.router.bounce(stanza, error)
+        except Exception:
+            self._mistake(Failure(), stanza)
+        else:
+            if isinstance(answer, Coroutine):
+                answer = Deferred.fromCoroutine(answer)
+            if isinstance(answer, Deferred):
+                settled = answer.addCallbacks(
+                    self._result, self._refused, callbackArgs=(stanza,), errbackArgs=(stanza,)
+                )
+                if stanza.promise is not None:
+                    stanza.promise.append(settled)
+            else:
+                self._result(answer, stanza)
+
+    def _result(self, payload: Element | bytes | None, stanza: Stanza) -> None:
+        self.router.route(stanza.result(payload))
+
+    def _refused(self, failure: Failure, stanza: Stanza) -> None:
+        if isinstance(failure.value, StanzaError):
+            self.router.bounce(stanza, failure.value)
+        elif failure.check(StoreUnavailable):
+            self.router.bounce(
+                stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "The database is not available.")
+            )
+        else:
+            self._mistake(failure, stanza)
+
+    def _mistake(self, failure: Failure, stanza: Stanza) -> None:
+        log.failure("answering {name} failed", failure, name=stanza.childNames[0])
+        self.router.bounce(stanza, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR))
+
+    def ask(self, to: str, type: str, payload: bytes, seconds: float = 30.0) -> Deferred[Stanza]:
+        """See L{IHost}."""
+        id = self.entropy.token()
+        answer: Deferred[Stanza] = Deferred(lambda _: None)
+        attrs = {"type": type, "id": id, "from": self.domain, "to": to}
+        self._asked[id] = (to, answer)
+        timeout = self.clock.callLater(seconds, self._noAnswer, id)
+
+        def answered(result: Any) -> Any:
+            self._asked.pop(id, None)
+            if timeout.active():
+                timeout.cancel()
+            return result
+
+        answer.addBoth(answered)
+        self.router.route(Stanza("iq", f"{ns.CLIENT} iq", attrs, ("",), join("iq", attrs, payload)))
+        return answer
+
+    def _noAnswer(self, id: str) -> None:
+        waiting = self._asked.pop(id, None)
+        if waiting is not None:
+            waiting[1].errback(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT))
+
+    def _takeAnswer(self, stanza: Stanza) -> None:
+        """A result or an error: ours if id and sender match, and nobody's else."""
+        waiting = self._asked.get(stanza.attrs.get("id", ""))
+        if waiting is None or waiting[0] != stanza.attrs.get("from"):
+            return
+        if stanza.attrs["type"] == "result":
+            waiting[1].callback(stanza)
+        else:
+            waiting[1].errback(StanzaError(StanzaCondition.UNDEFINED_CONDITION, "The answer was an error."))
+
+    # --- binding
+
+    def bind(self, stream: IClientStream, resource: str | None) -> Deferred[ISession]:
+        """See L{IHost}."""
+        return Deferred.fromCoroutine(self._bind(stream, resource))
+
+    async def _bind(self, stream: IClientStream, resource: str | None) -> ISession:
+        account = stream.account
+        assert account is not None
+        resource = self._allowedResource(stream, resource)
+        bare = account.jid.bare
+        if self.hooks.loading.observe:
+            loads = [load(bare) for load in self.hooks.loading.observe]
+            waits = [each for each in loads if isinstance(each, Deferred) and not each.called]
+            failed = [each for each in loads if isinstance(each, Deferred) and each.called]
+            await gatherResults([*waits, *failed], consumeErrors=True)
+        full = self._freeResource(bare, resource)
+        session = Session(self, account, full, stream)
+        if account.anonymous:
+            directlyProvides(session, IAnonymousSession, implementedBy(Session))
+        self._restrict(session)
+        self.sessions.setdefault(bare, {})[full.resource or ""] = session
+        cast(Any, self.router).table[session.full] = session
+        self.hooks.bound.notify(session)
+        session.refresh()
+        return session
+
+    def _allowedResource(self, stream: IClientStream, resource: str | None) -> str | None:
+        """The resource to use as hooks and the account's restrictions have it; None for a server-made one."""
+        hook = self.hooks.binding
+        for refuse in hook.refuse:
+            error = refuse(stream, resource)
+            if error is not None:
+                raise error
+        for change in hook.change:
+            resource = change(stream, resource)
+        for restriction in self.adapters.subscribers(stream.account, IBindRestriction):
+            resource = restriction.resourceFor(resource)
+        if resource is None:
+            return None
+        try:
+            return prepareResource(resource)
+        except JIDMalformed as error:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, error.text) from error
+
+    def _freeResource(self, bare: str, resource: str | None) -> JID:
+        """The full JID to bind, after the conflict policy has been applied (RFC 6120 section 7.7.2.2)."""
+        there = self.sessions.get(bare, {})
+        old = there.get(resource) if resource is not None else None
+        if old is None and len(there) >= self.limits.resourcesPerAccount:
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "Too many resources of this account are connected.")
+        if old is not None:
+            if self.config.resourceConflict == "refuse":
+                raise StanzaError(StanzaCondition.CONFLICT, "The resource is in use.")
+            if self.config.resourceConflict == "rename":
+                resource = None
+            else:
+                old.end(StreamError(StreamCondition.CONFLICT, "Replaced by a new connection."))
+        if resource is None:
+            resource = self.entropy.token()
+        return parse(bare).withResource(resource)
+
+    def _restrict(self, session: Session) -> None:
+        """Look up what restricts this session, once."""
+        for restriction in self.adapters.subscribers(session, ISendRestriction):
+            session.addSendRefusal(restriction.refuses)
+        for restriction in self.adapters.subscribers(session, IReceiveRestriction):
+            session.addReceiveRefusal(restriction.refuses)
+
+    def unbind(self, session: ISession) -> None:
+        """Take an ended session out of the tables."""
+        table = cast(Any, self.router).table
+        if table.get(session.full) is session:
+            del table[session.full]
+        there = self.sessions.get(session.bare, {})
+        if there.get(session.jid.resource or "") is session:
+            del there[session.jid.resource or ""]
+            if not there:
+                del self.sessions[session.bare]

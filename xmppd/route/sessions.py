@@ -1,0 +1,283 @@
+"""
+A bound resource: what it may send and receive, and where that goes (hops 4 and 6 of a stanza's route).
+
+Theory of operation: once a stream is established it calls L{Session.received} for each event. A message is stamped,
+checked by restrictions and hooks if there are any, and given to the router. On the other side L{Session.deliver} runs
+the receiving checks, if there are any, and passes the stanza to C{outlet}: the stream, or stream management in front
+of it. Restrictions and hooks are tuples of callables found when the session was bound; for most sessions they are
+empty and cost one truth test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from xmppd.ixmppd import IAccount, IClientStream, IHost, ISession, ISessionEnd
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.jid import JID
+from xmppd.wire.stanza import Stanza, starts
+
+if TYPE_CHECKING:
+    Refusal = Callable[[ISession, Stanza], StanzaError | None]
+
+IQ_TYPES = frozenset({"get", "set", "result", "error"})
+
+log = Logger(namespace="xmppd.session")
+
+
+def iqMistake(stanza: Stanza) -> StanzaError | None:
+    """What is wrong with an IQ as such (RFC 6120 section 8.2.3), or None."""
+    attrs = stanza.attrs
+    type = attrs.get("type")
+    if type not in IQ_TYPES:
+        return StanzaError(StanzaCondition.BAD_REQUEST, "The type of an IQ is get, set, result or error.")
+    if not attrs.get("id"):
+        return StanzaError(StanzaCondition.BAD_REQUEST, "An IQ needs an id.")
+    if type in ("get", "set") and len(stanza.childNames) != 1:
+        return StanzaError(StanzaCondition.BAD_REQUEST, "A request has exactly one child element.")
+    if type == "result" and len(stanza.childNames) > 1:
+        return StanzaError(StanzaCondition.BAD_REQUEST, "A result has at most one child element.")
+    return None
+
+
+@implementer(ISession)
+class Session:
+    """
+    One full JID, connected or hibernating. See L{ISession}.
+    """
+
+    __slots__ = (
+        "__provides__",
+        "__weakref__",
+        "_incoming",
+        "_outgoing",
+        "_receiveRefusals",
+        "_route",
+        "_sendRefusals",
+        "_starts",
+        "account",
+        "bare",
+        "created",
+        "full",
+        "host",
+        "inbound",
+        "interested",
+        "jid",
+        "keep",
+        "outlet",
+        "over",
+        "presence",
+        "priority",
+        "receiving",
+        "sending",
+        "slots",
+        "stream",
+    )
+
+    def __init__(self, host: IHost, account: IAccount, jid: JID, stream: IClientStream) -> None:
+        self.host = host
+        self.account = account
+        self.jid = jid
+        self.full = jid.full
+        self.bare = jid.bare
+        self.stream: IClientStream | None = stream
+        self.priority = 0
+        self.presence: Stanza | None = None
+        self.interested = False
+        self.slots: dict[str, Any] = {}
+        self.created = host.clock.seconds()
+        self.inbound: Callable[[Stanza], None] | None = None
+        self.keep: Callable[[], bool] | None = None
+        self.outlet: Callable[[Stanza], None] = self.plainly
+        self.over = False
+        self._starts = starts(self.full)
+        self._route = host.router.route
+        self._outgoing = host.hooks.outgoing
+        self._incoming = host.hooks.incoming
+        self._sendRefusals: tuple[Refusal, ...] = ()
+        self._receiveRefusals: tuple[Refusal, ...] = ()
+        self.refresh()
+
+    def __repr__(self) -> str:
+        return f"<Session {self.full}>"
+
+    # --- restrictions and hooks
+
+    def refresh(self) -> None:
+        """Work out whether anything has to be asked per stanza; after hooks or restrictions changed."""
+        out, into = self._outgoing, self._incoming
+        self.sending = bool(self._sendRefusals or out.refuse or out.change or out.observe)
+        self.receiving = bool(self._receiveRefusals or into.refuse or into.change or into.observe)
+
+    def addSendRefusal(self, refuses: Refusal) -> None:
+        """See L{ISession}."""
+        self._sendRefusals = (*self._sendRefusals, refuses)
+        self.refresh()
+
+    def addReceiveRefusal(self, refuses: Refusal) -> None:
+        """See L{ISession}."""
+        self._receiveRefusals = (*self._receiveRefusals, refuses)
+        self.refresh()
+
+    def removeRefusal(self, refuses: Refusal) -> None:
+        """See L{ISession}."""
+        self._sendRefusals = tuple(each for each in self._sendRefusals if each != refuses)
+        self._receiveRefusals = tuple(each for each in self._receiveRefusals if each != refuses)
+        self.refresh()
+
+    def _checkedOut(self, stanza: Stanza) -> Stanza | None:
+        """Run what joined the way out; None if it was refused (and answered) or taken."""
+        hook = self._outgoing
+        for refuses in (*self._sendRefusals, *hook.refuse):
+            error = refuses(self, stanza)
+            if error is not None:
+                self.host.router.bounce(stanza, error)
+                return None
+        checked: Stanza | None = stanza
+        for change in hook.change:
+            checked = change(self, checked)
+            if checked is None:
+                return None
+        hook.notify(self, checked)
+        return checked
+
+    def _checkedIn(self, stanza: Stanza) -> Stanza | None:
+        """Run what joined the way in; None if it was refused (and answered) or taken."""
+        hook = self._incoming
+        for refuses in (*self._receiveRefusals, *hook.refuse):
+            error = refuses(self, stanza)
+            if error is not None:
+                self.host.router.bounce(stanza, error)
+                return None
+        checked: Stanza | None = stanza
+        for change in hook.change:
+            checked = change(self, checked)
+            if checked is None:
+                return None
+        hook.notify(self, checked)
+        return checked
+
+    # --- from the client
+
+    def received(self, stanza: Stanza) -> None:
+        """See L{ISession}."""
+        kind = stanza.kind
+        if kind == "message":
+            if self.inbound is not None:
+                self.inbound(stanza)
+            stanza.stamp(self.full, self._starts)
+            if self.sending:
+                checked = self._checkedOut(stanza)
+                if checked is None:
+                    return
+                stanza = checked
+            self._route(stanza)
+        elif kind == "iq":
+            self._receivedIQ(stanza)
+        elif kind == "presence":
+            self._receivedPresence(stanza)
+        else:
+            self._receivedOther(stanza)
+
+    def _receivedIQ(self, stanza: Stanza) -> None:
+        if self.inbound is not None:
+            self.inbound(stanza)
+        stanza.stamp(self.full, self._starts)
+        mistake = iqMistake(stanza)
+        if mistake is not None:
+            if stanza.attrs.get("type") != "error":
+                self.deliver(stanza.error(mistake))
+            return
+        if self.sending:
+            checked = self._checkedOut(stanza)
+            if checked is None:
+                return
+            stanza = checked
+        self._route(stanza)
+
+    def _receivedPresence(self, stanza: Stanza) -> None:
+        if self.inbound is not None:
+            self.inbound(stanza)
+        stanza.stamp(self.full, self._starts)
+        if self.sending:
+            checked = self._checkedOut(stanza)
+            if checked is None:
+                return
+            stanza = checked
+        self.host.presence.sent(self, stanza)
+
+    def _receivedOther(self, stanza: Stanza) -> None:
+        """What is no stanza: the end of the stream, an element some feature knows, or a mistake."""
+        stream = self.stream
+        if stanza.kind == "end":
+            self.end()
+        elif stanza.kind == "header":
+            if stream is not None:
+                stream.close(StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, "The stream is open already."))
+        else:
+            element = self.host.elements.get(stanza.name)
+            if element is not None:
+                element(self, stanza)
+            elif stream is not None:
+                stream.close(StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE))
+
+    # --- to the client
+
+    def deliver(self, stanza: Stanza) -> None:
+        """See L{ISession}."""
+        if self.receiving:
+            checked = self._checkedIn(stanza)
+            if checked is None:
+                return
+            stanza = checked
+        self.outlet(stanza)
+
+    def transmit(self, stanza: Stanza) -> None:
+        """See L{ISession}."""
+        self.outlet(stanza)
+
+    def plainly(self, stanza: Stanza) -> None:
+        """The outlet of a session without stream management."""
+        if stanza.promise is not None and self.host.custody is not None:
+            stanza.promise.append(self.host.custody(self, stanza))
+        if self.stream is not None:
+            self.stream.transmit(stanza)
+
+    def send(self, data: bytes) -> None:
+        """See L{ISession}."""
+        if self.stream is not None:
+            self.stream.write(data)
+
+    # --- beginning and end
+
+    def attach(self, stream: IClientStream) -> None:
+        """See L{ISession}."""
+        self.stream = stream
+
+    def detached(self) -> None:
+        """See L{ISession}."""
+        self.stream = None
+        if self.over:
+            return
+        if self.keep is None or not self.keep():
+            self.end()
+
+    def end(self, error: StreamError | None = None) -> None:
+        """See L{ISession}."""
+        if self.over:
+            return
+        self.over = True
+        host = self.host
+        stream, self.stream = self.stream, None
+        host.unbind(self)
+        if stream is not None:
+            stream.close(error)
+        host.presence.left(self)
+        host.hooks.ended.notify(self)
+        for restriction in host.adapters.subscribers(self, ISessionEnd):
+            restriction.ended()
+        self.account.logout()
