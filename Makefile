@@ -1,0 +1,59 @@
+# What a newcomer needs: `make run` and `make test`. Only Python 3.11 or later and make have to be there.
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= test,dev
+JOBS ?= 2
+TESTS ?= tests
+
+PY = $(VENV)/bin/python
+PIP = $(PY) -m pip --disable-pip-version-check --quiet install
+# A default editable installation would hide the plug-in that makes `twistd xmppd` work.
+EDITABLE = --config-settings editable_mode=compat --editable
+
+.PHONY: run test lint types bench docs conformance dist clean
+
+# The demo: a server on loopback with three accounts. `make run ARGS="--data DIR"` keeps what happens there.
+run: $(VENV)/.installed
+	$(VENV)/bin/xmppd demo $(ARGS)
+
+test: $(VENV)/.installed-extras
+	$(PY) -m twisted.trial -j$(JOBS) $(TESTS)
+
+lint: $(VENV)/.installed-extras
+	$(VENV)/bin/ruff check xmppd tests twisted benchmarks docs .ci
+
+types: $(VENV)/.installed-extras
+	$(VENV)/bin/mypy xmppd
+
+# Needs Prosody and ejabberd for a comparison; see benchmarks/README.rst.
+bench: $(VENV)/.installed-extras
+	$(PY) benchmarks/run.py $(ARGS)
+
+docs: conformance
+	for page in README.rst docs/*.rst; do \
+	  $(VENV)/bin/docutils --halt=warning $$page build/docs/$$(basename $$page .rst).html || exit 1; done
+
+conformance: $(VENV)/.installed-extras
+	mkdir -p build/docs
+	$(PY) docs/conformance.py
+	$(PY) docs/configuration.py
+
+dist: $(VENV)/.installed-extras
+	$(PY) -m build
+
+clean:
+	rm -rf build dist *.egg-info _trial_temp* .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(PY):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xmppd needs Python 3.11 or later: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.cfg pyproject.toml | $(PY)
+	$(PIP) $(EDITABLE) .
+	touch $@
+
+$(VENV)/.installed-extras: setup.cfg pyproject.toml | $(PY)
+	$(PIP) $(EDITABLE) '.[$(EXTRAS)]'
+	touch $@ $(VENV)/.installed
