@@ -1,0 +1,260 @@
+"""
+Doubles: what stands in for the outside world in tests. Whoever provides an interface is checked against its contract.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from xmppd.config import HostConfig, Limits
+from xmppd.ixmppd import (
+    IAccount,
+    IAnonymousAccount,
+    IClientStream,
+    IEntropy,
+    IHost,
+    IPresence,
+    ISession,
+    IStore,
+    TLSFacts,
+)
+from xmppd.route.host import Host
+from xmppd.route.router import Router
+from xmppd.store.memory import MemoryStore
+from xmppd.wire.errors import StreamError
+from xmppd.wire.jid import JID, parse
+from xmppd.wire.stanza import Stanza, fromBytes
+from xmppd.wire.xmlstream import XMLStreamParser
+
+STREAM_START = (
+    b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
+)
+
+
+@implementer(IEntropy)
+class CountingEntropy:
+    """Tokens that can be foretold: "token1", "token2" …"""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def token(self, octets: int = 16) -> str:
+        """See L{IEntropy}."""
+        self.count += 1
+        return f"token{self.count}"
+
+    def uuid(self) -> str:
+        """See L{IEntropy}."""
+        self.count += 1
+        return f"00000000-0000-4000-8000-{self.count:012d}"
+
+
+@implementer(IAccount)
+class FakeAccount:
+    """An avatar that counts its logouts."""
+
+    anonymous = False
+
+    def __init__(self, jid: str) -> None:
+        self.jid = parse(jid)
+        self.logouts = 0
+
+    def logout(self) -> None:
+        """See L{IAccount}."""
+        self.logouts += 1
+
+
+@implementer(IAnonymousAccount)
+class FakeGuest(FakeAccount):
+    """A guest's avatar."""
+
+    anonymous = True
+    trace: str | None = None
+
+
+@implementer(IClientStream)
+class FakeStream:
+    """
+    A client's stream that keeps what it is sent.
+
+    @ivar received: the stanzas, in order; L{take} empties it.
+    @ivar written: what was written that is no stanza.
+    @ivar closedWith: the stream error it was closed with; C{closed} says whether it was closed at all.
+    """
+
+    def __init__(self, host: IHost, account: IAccount, clock: Clock) -> None:
+        self.id = "stream"
+        self.host = host
+        self.facts = {"tls", "authenticated", "bound"}
+        self.tls: TLSFacts | None = TLSFacts("TLSv1.3", "TLS_AES_128_GCM_SHA256")
+        self.address = "192.0.2.1"
+        self.account = account
+        self.session: ISession | None = None
+        self.language: str | None = "en"
+        self.mechanism: str | None = "SCRAM-SHA-256"
+        self.clock = clock
+        self.received: list[Stanza] = []
+        self.written: list[bytes] = []
+        self.closed = False
+        self.closedWith: StreamError | None = None
+        self.waits: list[Deferred[Any]] = []
+        self.queued = 0
+
+    def write(self, data: bytes) -> None:
+        """See L{IClientStream}."""
+        self.written.append(data)
+
+    def transmit(self, stanza: Stanza) -> None:
+        """See L{IClientStream}."""
+        self.received.append(stanza)
+
+    def unsent(self) -> int:
+        """See L{IClientStream}."""
+        return self.queued
+
+    def startTLS(self) -> None:
+        """See L{IClientStream}."""
+
+    def authenticated(self, account: IAccount, mechanism: str) -> None:
+        """See L{IClientStream}."""
+        self.account, self.mechanism = account, mechanism
+
+    def established(self, session: ISession) -> None:
+        """See L{IClientStream}."""
+        self.session = session
+
+    def close(self, error: StreamError | None = None) -> None:
+        """See L{IClientStream}."""
+        self.closed = True
+        self.closedWith = error
+
+    def waitFor(self, deferred: Deferred[Any]) -> None:
+        """See L{IClientStream}."""
+        self.waits.append(deferred)
+
+    def take(self) -> list[Stanza]:
+        """What came since the last time."""
+        taken, self.received = self.received, []
+        return taken
+
+    def takeBytes(self) -> list[bytes]:
+        """What came since the last time, as bytes; checks that they are what a client's parser accepts."""
+        taken = [stanza.raw for stanza in self.take()]
+        parser = XMLStreamParser()
+        parser.feed(STREAM_START + b"".join(taken))
+        if parser.error is not None:
+            raise AssertionError(f"the client could not parse this: {parser.error}")
+        return taken
+
+
+@implementer(IPresence)
+class FakePresence:
+    """Presence that is only written down."""
+
+    def __init__(self) -> None:
+        self.sentStanzas: list[tuple[ISession, Stanza]] = []
+        self.arrivedStanzas: list[tuple[Stanza, JID]] = []
+        self.leftSessions: list[ISession] = []
+
+    def sent(self, session: ISession, stanza: Stanza) -> None:
+        """See L{IPresence}; available and unavailable presence takes effect on the session."""
+        self.sentStanzas.append((session, stanza))
+        if stanza.to is None:
+            session.presence = stanza if stanza.type is None else None
+
+    def arrived(self, stanza: Stanza, to: JID) -> None:
+        """See L{IPresence}."""
+        self.arrivedStanzas.append((stanza, to))
+
+    def left(self, session: ISession) -> None:
+        """See L{IPresence}."""
+        self.leftSessions.append(session)
+
+    def subscription(self, owner: str, contact: str) -> Deferred[str]:
+        """See L{IPresence}."""
+        answer: Deferred[str] = Deferred()
+        answer.callback("none")
+        return answer
+
+
+class Rig:
+    """
+    One host in memory without streams: for unit tests of features and routing.
+
+    @ivar clock: the virtual time, beginning at 1,000,000,000 (2001).
+    """
+
+    def __init__(
+        self,
+        *features: Any,
+        domain: str = "example.org",
+        limits: Limits | None = None,
+        config: HostConfig | None = None,
+        store: IStore | None = None,
+        options: dict[tuple[str, str], Any] | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000_000_000)
+        self.router = Router()
+        self.store = store if store is not None else MemoryStore()
+        defaults = {(f.name, key): option.default for f in features for key, option in f.options.items()}
+        defaults.update(options or {})
+        self.host = Host(
+            domain,
+            config or HostConfig(domain, admins=(f"admin@{domain}",)),
+            limits or Limits(),
+            self.router,
+            self.store,
+            self.clock,
+            CountingEntropy(),
+            lambda feature, key: defaults[feature, key],
+        )
+        self.host.presence = FakePresence()
+        self.router.addDestination(self.host)
+        for feature in features:
+            self.host.namespaces.update(feature.namespaces)
+            self.host.accountNamespaces.update(feature.accountNamespaces)
+            feature.join(self.host)
+
+    def account(self, *locals: str) -> None:
+        """Make accounts of the host."""
+        for local in locals:
+            bare = f"{local}@{self.host.domain}"
+            self.host.accounts.create(bare, [], self.clock.seconds())
+            self.host.hooks.registered.notify(bare)
+
+    def bind(self, full: str, guest: bool = False, available: bool = False) -> tuple[ISession, FakeStream]:
+        """Bind a resource over a fake stream; optionally send initial presence."""
+        jid = parse(full)
+        account = (FakeGuest if guest else FakeAccount)(jid.bare)
+        if not guest and jid.bare not in self.host._known:
+            self.account(jid.local or "")
+        stream = FakeStream(self.host, account, self.clock)
+        results: list[ISession] = []
+        failures: list[Any] = []
+        self.host.bind(stream, jid.resource).addCallbacks(results.append, failures.append)
+        if failures:
+            failures[0].raiseException()
+        session = results[0]
+        stream.session = session
+        if available:
+            self.send(session, b"<presence/>")
+            stream.take()
+        return session, stream
+
+    def send(self, session: ISession, raw: bytes) -> None:
+        """The client sends a stanza, or several."""
+        parser = XMLStreamParser()
+        for event in parser.feed(STREAM_START + raw):
+            if event.kind != "header":
+                session.received(event)  # type: ignore[arg-type]
+        if parser.error is not None:
+            raise parser.error
+
+    def inject(self, raw: bytes) -> None:
+        """A stanza with from and to arrives at the router from elsewhere."""
+        self.router.route(fromBytes(raw))
