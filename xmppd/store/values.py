@@ -33,11 +33,21 @@ def checkText(*texts: str) -> None:
             text.encode("utf-8")  # UnicodeEncodeError is a ValueError
 
 
+MAXIMUM_KIND = 255
+"""How many octets the name of a kind of facts may have."""
+
+MAXIMUM_OWNER = 2047
+"""How many octets an owner may have: those of the longest bare JID (RFC 7622 section 3.1)."""
+
+
 def checkFact(owner: str, kind: str, key: str, value: bytes) -> None:
     """
-    @raise ValueError: a text that L{checkText} refuses, or a value of more than L{MAXIMUM_FACT} octets.
+    @raise ValueError: a text that L{checkText} refuses or that is too long, or a value of more than L{MAXIMUM_FACT}
+        octets. Owner and kind are bounded since they stand in an index; a key may have any length.
     """
     checkText(owner, kind, key)
+    if len(owner.encode()) > MAXIMUM_OWNER or len(kind.encode()) > MAXIMUM_KIND:
+        raise ValueError("the owner or the kind of a fact is too long")
     if len(value) > MAXIMUM_FACT:
         raise ValueError(f"a fact of {len(value)} octets is too large; {MAXIMUM_FACT} are allowed")
 

@@ -1,0 +1,192 @@
+"""
+Accounts and their keys in SQL.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import bindparam, func, literal_column, select
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from xmppd.ixmppd import AccountRecord, Exists, IAccountStore, Missing, StoredKeys
+from xmppd.store.sql.backend import Backend
+from xmppd.store.sql.rosters import SQLRosters
+from xmppd.store.sql.schema import accountKeys, accounts, ownedTables
+from xmppd.store.sql.threads import BatchThread, Connection, Operation
+from xmppd.store.values import checkKeys, checkText, domainOf
+
+
+def _record(row: Sequence[Any]) -> AccountRecord:
+    jid, created, disabled, lastActivity, lastStatus = row
+    return AccountRecord(jid, created, bool(disabled), lastActivity, lastStatus)
+
+
+@implementer(IAccountStore)
+class SQLAccounts:
+    """See L{IAccountStore}. C{rosters} is told when an account's roster goes, to keep its versions from going back."""
+
+    def __init__(self, backend: Backend, writer: BatchThread, reader: BatchThread, rosters: SQLRosters) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._rosters = rosters
+        self._compile(backend)
+        self._create = Operation(self._runCreate)
+        self._remove = Operation(self._runRemove)
+        self._get = Operation(self._runGet)
+        self._keys = Operation(self._runKeys)
+        self._setKeys = Operation(self._runSetKeys)
+        self._setDisabled = Operation(self._runSetDisabled)
+        self._setLastActivity = Operation(self._runSetLastActivity)
+        self._list = Operation(self._runList)
+        self._count = Operation(self._runCount)
+
+    def _compile(self, backend: Backend) -> None:
+        text = backend.text
+        table = accounts.c
+        record = (table.jid, table.created, table.disabled, table.last_activity, table.last_status)
+        keys = (accountKeys.c.salt, accountKeys.c.iterations, accountKeys.c.stored_key, accountKeys.c.server_key)
+        mine = table.jid == bindparam("account")
+        hasHash = (accountKeys.c.account == table.jid) & (accountKeys.c.hash == bindparam("hashName"))
+        self._sqlInsert = text(accounts.insert())
+        self._sqlInsertKey = text(accountKeys.insert())
+        self._sqlDeleteKeys = text(accountKeys.delete().where(accountKeys.c.account == bindparam("account")))
+        self._sqlGet = text(select(*record).where(mine))
+        self._sqlKeys = text(select(*record, *keys).select_from(accounts.outerjoin(accountKeys, hasHash)).where(mine))
+        self._sqlDisable = text(accounts.update().where(mine).values(disabled=bindparam("flag")))
+        self._sqlLast = text(
+            accounts.update().where(mine).values(last_activity=bindparam("stamp"), last_status=bindparam("status"))
+        )
+        here = table.domain == bindparam("host")
+        after = table.jid > bindparam("after")
+        self._sqlList = text(
+            select(*record).where(here, after).order_by(table.jid).limit(bindparam("most")).offset(literal_column("0"))
+        )
+        self._sqlCount = text(select(func.count()).select_from(accounts).where(here))
+        self._sqlForget = [
+            text(table.delete().where(column == bindparam("account"))) for table, column in ownedTables()
+        ]
+
+    def create(self, jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
+        """Make an account. Fails with L{Exists}."""
+        checkText(jid)
+        checkKeys(keys)
+        return self._writer.submit(self._create, jid, tuple(keys), stamp)
+
+    def remove(self, jid: str) -> Deferred[None]:
+        """Delete everything of an account. Fails with L{Missing}."""
+        checkText(jid)
+        return self._writer.submit(self._remove, jid)
+
+    def get(self, jid: str) -> Deferred[AccountRecord | None]:
+        """The account, or None."""
+        checkText(jid)
+        return self._reader.submit(self._get, jid)
+
+    def keys(self, jid: str, hashName: str) -> Deferred[tuple[AccountRecord, StoredKeys | None] | None]:
+        """Account and keys for one hash."""
+        checkText(jid, hashName)
+        return self._reader.submit(self._keys, jid, hashName)
+
+    def setKeys(self, jid: str, keys: Sequence[StoredKeys]) -> Deferred[None]:
+        """Replace all keys. Fails with L{Missing}."""
+        checkText(jid)
+        checkKeys(keys)
+        return self._writer.submit(self._setKeys, jid, tuple(keys))
+
+    def setDisabled(self, jid: str, disabled: bool) -> Deferred[None]:
+        """Refuse or allow login. Fails with L{Missing}."""
+        checkText(jid)
+        return self._writer.submit(self._setDisabled, jid, disabled)
+
+    def setLastActivity(self, jid: str, stamp: float, status: str) -> Deferred[None]:
+        """Note when the last session ended."""
+        checkText(jid, status)
+        return self._writer.submit(self._setLastActivity, jid, stamp, status)
+
+    def list(self, domain: str, after: str = "", limit: int = 100) -> Deferred[Sequence[AccountRecord]]:
+        """Accounts of a domain in the order of their JIDs."""
+        checkText(domain, after)
+        return self._reader.submit(self._list, domain, after, limit)
+
+    def count(self, domain: str) -> Deferred[int]:
+        """How many accounts a domain has."""
+        checkText(domain)
+        return self._reader.submit(self._count, domain)
+
+    # --- in the threads
+
+    def _runCreate(self, connection: Connection, jid: str, keys: Sequence[StoredKeys], stamp: float) -> None:
+        if self._runGet(connection, jid) is not None:
+            raise Exists(jid)
+        connection.execute(
+            self._sqlInsert,
+            {
+                "jid": jid,
+                "domain": domainOf(jid),
+                "created": stamp,
+                "disabled": False,
+                "last_activity": None,
+                "last_status": "",
+            },
+        )
+        self._insertKeys(connection, jid, keys)
+
+    def _insertKeys(self, connection: Connection, jid: str, keys: Sequence[StoredKeys]) -> None:
+        rows = [
+            {
+                "account": jid,
+                "hash": each.hashName,
+                "salt": each.salt,
+                "iterations": each.iterations,
+                "stored_key": each.storedKey,
+                "server_key": each.serverKey,
+            }
+            for each in keys
+        ]
+        if rows:
+            connection.cursor().executemany(self._sqlInsertKey, rows)
+
+    def _runRemove(self, connection: Connection, jid: str) -> None:
+        self._mustExist(connection, jid)
+        self._rosters.leaving(connection, jid)
+        for statement in self._sqlForget:
+            connection.execute(statement, {"account": jid})
+
+    def _mustExist(self, connection: Connection, jid: str) -> None:
+        if self._runGet(connection, jid) is None:
+            raise Missing(jid)
+
+    def _runGet(self, connection: Connection, jid: str) -> AccountRecord | None:
+        row = connection.execute(self._sqlGet, {"account": jid}).fetchone()
+        return _record(row) if row else None
+
+    def _runKeys(
+        self, connection: Connection, jid: str, hashName: str
+    ) -> tuple[AccountRecord, StoredKeys | None] | None:
+        row = connection.execute(self._sqlKeys, {"account": jid, "hashName": hashName}).fetchone()
+        if row is None:
+            return None
+        return _record(row[:5]), None if row[5] is None else StoredKeys(hashName, *row[5:])
+
+    def _runSetKeys(self, connection: Connection, jid: str, keys: Sequence[StoredKeys]) -> None:
+        self._mustExist(connection, jid)
+        connection.execute(self._sqlDeleteKeys, {"account": jid})
+        self._insertKeys(connection, jid, keys)
+
+    def _runSetDisabled(self, connection: Connection, jid: str, disabled: bool) -> None:
+        if connection.execute(self._sqlDisable, {"account": jid, "flag": disabled}).rowcount == 0:
+            raise Missing(jid)
+
+    def _runSetLastActivity(self, connection: Connection, jid: str, stamp: float, status: str) -> None:
+        connection.execute(self._sqlLast, {"account": jid, "stamp": stamp, "status": status})
+
+    def _runList(self, connection: Connection, domain: str, after: str, limit: int) -> builtins.list[AccountRecord]:
+        rows = connection.execute(self._sqlList, {"host": domain, "after": after, "most": limit}).fetchall()
+        return [_record(row) for row in rows]
+
+    def _runCount(self, connection: Connection, domain: str) -> int:
+        return int(connection.execute(self._sqlCount, {"host": domain}).fetchone()[0])

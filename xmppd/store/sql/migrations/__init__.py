@@ -1,0 +1,1 @@
+"""Alembic migrations, run by L{xmppd.store.sql.migrate}."""

@@ -1,0 +1,182 @@
+"""
+The tables, as SQLAlchemy describes them.
+
+Rules that hold for all of them:
+
+ - Texts compare by code point, in SQLite by nature and in PostgreSQL by the collation "C", so that the order of keys
+   is the same everywhere.
+ - A text that a stranger can make long (a contact's JID, a fact's key) is no part of an index, since PostgreSQL's
+   index rows end at 2,704 octets; its SHA-256 digest is.
+ - The column that says whom a row belongs to is marked by L{owner}. Forgetting an account deletes from every table
+   that has such a column (L{ownedTables}); what belongs to nobody is listed in L{UNOWNED}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+REVISIONS = ("0001",)
+"""Every schema revision this version knows, oldest first. The last is the one it works with."""
+
+metadata = MetaData()
+
+_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _text(name: str, primary: bool = False, null: bool = False) -> Column[str]:
+    return Column(name, _TEXT, primary_key=primary, nullable=null)
+
+
+def _number(name: str, primary: bool = False) -> Column[int]:
+    return Column(name, _NUMBER, primary_key=primary, nullable=False, autoincrement=False)
+
+
+def _bytes(name: str, primary: bool = False, null: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, primary_key=primary, nullable=null)
+
+
+def owner(column: Column[str]) -> Column[str]:
+    """Mark a column as the one that says, by bare JID, whom a row belongs to."""
+    column.info["owner"] = True
+    return column
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    owner(_text("jid", primary=True)),
+    _text("domain"),
+    Column("created", Double, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("last_activity", Double),
+    _text("last_status"),
+    Index("accounts_domain", "domain", "jid"),
+)
+
+accountKeys = Table(
+    "account_keys",
+    metadata,
+    owner(Column("account", _TEXT, ForeignKey("accounts.jid"), primary_key=True)),
+    _text("hash", primary=True),
+    _bytes("salt"),
+    _number("iterations"),
+    _bytes("stored_key"),
+    _bytes("server_key"),
+)
+
+rosters = Table(
+    "rosters",
+    metadata,
+    owner(_text("account", primary=True)),
+    _number("version"),
+    _number("forgotten"),
+)
+
+rosterItems = Table(
+    "roster_items",
+    metadata,
+    owner(_text("account", primary=True)),
+    _bytes("digest", primary=True),
+    _text("jid"),
+    _text("name"),
+    _text("subscription"),
+    Column("ask", Boolean, nullable=False),
+    Column("approved", Boolean, nullable=False),
+    _text("groups"),
+    _bytes("pending_in", null=True),
+    Column("listed", Boolean, nullable=False),
+    _number("version"),
+    Index("roster_items_version", "account", "version"),
+)
+
+rosterRemovals = Table(
+    "roster_removals",
+    metadata,
+    owner(_text("account", primary=True)),
+    _bytes("digest", primary=True),
+    _text("jid"),
+    _number("version"),
+    Index("roster_removals_version", "account", "version"),
+)
+
+spool = Table(
+    "spool",
+    metadata,
+    _number("id", primary=True),
+    owner(_text("account")),
+    _text("holder", null=True),
+    _number("sequence"),
+    Column("stamp", Double, nullable=False),
+    _bytes("stanza"),
+    Index("spool_account", "account", "holder", "id"),
+)
+Index(
+    "spool_holder",
+    spool.c.holder,
+    sqlite_where=spool.c.holder.is_not(None),
+    postgresql_where=spool.c.holder.is_not(None),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _text("token", primary=True),
+    owner(_text("account")),
+    _text("jid"),
+    _number("inbound"),
+    _number("outbound"),
+    Column("expires", Double, nullable=False),
+    _text("state"),
+    Index("sessions_account", "account"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    owner(_text("owner", primary=True)),
+    _text("kind", primary=True),
+    _bytes("digest", primary=True),
+    _text("key"),
+    _number("size"),
+    _bytes("value"),
+)
+
+counters = Table("counters", metadata, _text("name", primary=True), _number("value"))
+
+UNOWNED = frozenset({"counters"})
+"""Tables whose rows belong to nobody and hold no JID."""
+
+SPOOL_COUNTER = "spool"
+"""Counter: spool ids up to this one may have been given out."""
+
+ROSTER_COUNTER = "roster"
+"""Counter: the highest version of any roster that was forgotten."""
+
+
+def ownedTables() -> Iterator[tuple[Table, Column[str]]]:
+    """Tables with their owner's column, in an order in which rows may be deleted."""
+    for table in reversed(metadata.sorted_tables):
+        for column in table.columns:
+            if column.info.get("owner"):
+                yield table, column
+
+
+def digest(text: str) -> bytes:
+    """What stands for a text in an index."""
+    return hashlib.sha256(text.encode("utf-8")).digest()
