@@ -1,0 +1,351 @@
+"""
+TLS for listeners and streams: which certificate, which protocol, and the layer between a socket and a stream.
+
+Theory of operation
+===================
+
+One L{ServerTLS} serves a whole process. It holds the certificates and makes OpenSSL contexts from them; a reload
+replaces both in one step, so that a connection sees either all old or all new, and connections that are there already
+keep what they have. It answers I{creators} (providers of C{IOpenSSLServerConnectionCreator}), which stay valid for
+ever and always use the certificates of the moment. There are two kinds.
+
+Direct TLS (XEP-0368): the client's first octets are TLS, so only SNI can tell which domain it wants. A name without a
+certificate ends the handshake with the alert unrecognized_name (RFC 9325 section 3.7), ALPN without a protocol of ours
+with no_application_protocol (3.8). A client without SNI gets the first certificate and judges for itself; one without
+ALPN is accepted.
+
+STARTTLS: the stream's C{to} has said which domain, and its certificate is shown whatever SNI says. RFC 9325 wants
+unrecognized names refused so that nobody can lead a client to another service than it means; here C{to} says what the
+client means, in a protocol no other service understands, and the client checks the certificate against it. SNI adds
+nothing to that, and several clients put there the name of the machine that DNS led them to (RFC 7590 section 3.5 calls
+SNI unnecessary here). ALPN isn't looked at.
+
+Contexts are made anew every C{TLSPolicy.contextLife} seconds, when the next connection comes, since the keys of
+session tickets live as long as a context does (RFC 9325 section 3.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import SSL
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface import implementer
+
+from xmppd.ixmppd import IClock
+from xmppd.trust.certificates import Certificate, CertificateError, Problem, findCertificate, loadCertificates
+from xmppd.trust.openssl import decrypt, encrypt, renewBuffers, setServerNameCallback, takeOutgoing
+from xmppd.trust.tlspolicy import TLSPolicy, alpnSelector, serverContext
+
+CLIENT_PROTOCOL = b"xmpp-client"
+SERVER_PROTOCOL = b"xmpp-server"
+
+
+class NoCertificate(LookupError):
+    """There is no certificate for a domain."""
+
+
+class _Contexts:
+    """
+    The contexts of one set of certificates: one for each certificate and kind of use.
+
+    @ivar certificates: the set.
+    @ivar made: when, in the clock's seconds.
+    """
+
+    def __init__(self, certificates: Mapping[str, Certificate], policy: TLSPolicy, made: float) -> None:
+        self.certificates = certificates
+        self.made = made
+        self._policy = policy
+        self._contexts: dict[tuple[Certificate, tuple[bytes, ...]], SSL.Context] = {}
+        for certificate in certificates.values():
+            self._stream(certificate)
+
+    def forDomain(self, domain: str) -> SSL.Context:
+        """
+        For STARTTLS.
+
+        @raise NoCertificate: there is none.
+        """
+        certificate = findCertificate(self.certificates, domain)
+        if certificate is None:
+            raise NoCertificate(domain)
+        return self._stream(certificate)
+
+    def forListener(self, protocols: tuple[bytes, ...]) -> SSL.Context:
+        """
+        For direct TLS: the first certificate's, which moves to another when SNI says so.
+
+        @raise NoCertificate: there are no certificates at all.
+        """
+        for certificate in self.certificates.values():
+            return self._direct(certificate, protocols)
+        raise NoCertificate("there are no certificates")
+
+    def _stream(self, certificate: Certificate) -> SSL.Context:
+        """The context without callbacks."""
+        key = (certificate, ())
+        if key not in self._contexts:
+            self._contexts[key] = _checkedContext(certificate, self._policy)
+        return self._contexts[key]
+
+    def _direct(self, certificate: Certificate, protocols: tuple[bytes, ...]) -> SSL.Context:
+        """The context with SNI and ALPN."""
+        key = (certificate, protocols)
+        if key not in self._contexts:
+            context = _checkedContext(certificate, self._policy)
+            # OpenSSL looks at a ticket before it asks about the name, and with the listener's first context; so all
+            # of a listener's contexts must have the same session id context, or only the first domain could resume.
+            context.set_session_id(b"direct")
+            context.set_alpn_select_callback(alpnSelector(protocols))
+            setServerNameCallback(context, lambda connection: self._choose(connection, protocols))
+            self._contexts[key] = context
+        return self._contexts[key]
+
+    def _choose(self, connection: SSL.Connection, protocols: tuple[bytes, ...]) -> bool:
+        """Give a connection the context for the server name it asked for; False if there is none."""
+        name = connection.get_servername()
+        if name is None:
+            return True
+        certificate = findCertificate(self.certificates, name.decode("ascii", "replace"))
+        if certificate is None:
+            return False
+        context = self._direct(certificate, protocols)
+        if connection.get_context() is not context:
+            connection.set_context(context)
+        return True
+
+
+def _checkedContext(certificate: Certificate, policy: TLSPolicy) -> SSL.Context:
+    """A context, or a L{CertificateError} when OpenSSL won't serve with the certificate."""
+    try:
+        return serverContext(certificate, policy)
+    except SSL.Error as error:
+        reason = error.args[0][-1][2] if error.args and error.args[0] else "for no stated reason"
+        problem = Problem(certificate.path, f"is refused by OpenSSL ({reason})", "have a new certificate issued")
+        raise CertificateError([problem]) from None
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS:
+    """
+    The process's certificates and what to serve with them. As a creator itself: direct TLS for clients.
+
+    @ivar policy: the policy.
+    """
+
+    def __init__(self, certificates: Mapping[str, Certificate], clock: IClock, policy: TLSPolicy | None = None) -> None:
+        """
+        @param certificates: what L{loadCertificates} answered.
+        @param clock: tells when contexts are due to be made anew; its seconds are those of the certificates.
+        @raise CertificateError: OpenSSL won't serve with a certificate.
+        """
+        self.policy = policy or TLSPolicy()
+        self._clock = clock
+        self._contexts = _Contexts(dict(certificates), self.policy, clock.seconds())
+
+    @property
+    def certificates(self) -> Mapping[str, Certificate]:
+        """The certificates of the moment, by domain."""
+        return self._contexts.certificates
+
+    def certificateFor(self, domain: str) -> Certificate | None:
+        """The certificate a stream to C{domain} is shown, or None: then STARTTLS can't be offered."""
+        return findCertificate(self.certificates, domain)
+
+    def replace(self, certificates: Mapping[str, Certificate]) -> None:
+        """
+        Use other certificates from now on; connections that are there keep theirs.
+
+        @raise CertificateError: OpenSSL won't serve with one of them; nothing has changed.
+        """
+        self._contexts = _Contexts(dict(certificates), self.policy, self._clock.seconds())
+
+    def reload(self, folder: Path) -> Sequence[Problem]:
+        """
+        Load the certificates of a folder again. If anything makes one of them unusable, or none is left, all stays as
+        it was. Reads files, so don't call it more often than an administrator would.
+
+        @return: what is wrong with the new ones; warnings if they are in use now.
+        """
+        try:
+            certificates = loadCertificates(folder, self._clock.seconds())
+            if not certificates:
+                raise CertificateError([Problem(folder, "has no certificates", "put DOMAIN.pem files there")])
+            self.replace(certificates)
+        except CertificateError as error:
+            return error.problems
+        return tuple(problem for each in certificates.values() for problem in each.warnings)
+
+    def forStream(self, domain: str) -> StreamTLS:
+        """
+        The creator for STARTTLS on streams to a domain; to be given to C{transport.startTLS}. May be kept.
+        """
+        return StreamTLS(self, domain)
+
+    def forDirect(self, *protocols: bytes) -> DirectTLS:
+        """
+        The creator for a listener of direct TLS.
+
+        @param protocols: the ALPN protocols it speaks, the preferred one first.
+        """
+        return DirectTLS(self, protocols)
+
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """A connection that does direct TLS for clients."""
+        return self.directConnection((CLIENT_PROTOCOL,))
+
+    def streamConnection(self, domain: str) -> SSL.Connection:
+        """
+        A connection that shows the certificate of a domain.
+
+        @raise NoCertificate: there is none (any more).
+        """
+        return SSL.Connection(self._fresh().forDomain(domain))
+
+    def directConnection(self, protocols: tuple[bytes, ...]) -> SSL.Connection:
+        """
+        A connection that does SNI and ALPN.
+
+        @raise NoCertificate: there are no certificates at all.
+        """
+        return SSL.Connection(self._fresh().forListener(protocols))
+
+    def _fresh(self) -> _Contexts:
+        """The contexts, new ones if they have served their time."""
+        now = self._clock.seconds()
+        if now - self._contexts.made >= self.policy.contextLife:
+            self._contexts = _Contexts(self.certificates, self.policy, now)
+        return self._contexts
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class StreamTLS:
+    """Makes connections for STARTTLS on streams to one domain."""
+
+    __slots__ = ("__provides__", "_domain", "_serverTLS")
+
+    def __init__(self, serverTLS: ServerTLS, domain: str) -> None:
+        self._serverTLS = serverTLS
+        self._domain = domain
+
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """A connection with the domain's certificate; see L{ServerTLS.streamConnection}."""
+        return self._serverTLS.streamConnection(self._domain)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class DirectTLS:
+    """Makes connections for direct TLS with given ALPN protocols."""
+
+    __slots__ = ("__provides__", "_protocols", "_serverTLS")
+
+    def __init__(self, serverTLS: ServerTLS, protocols: tuple[bytes, ...]) -> None:
+        self._serverTLS = serverTLS
+        self._protocols = protocols
+
+    def serverConnectionForTLS(self, protocol: Any) -> SSL.Connection:
+        """A connection with SNI and ALPN; see L{ServerTLS.directConnection}."""
+        return self._serverTLS.directConnection(self._protocols)
+
+
+def wrapDirect(factory: Factory, creator: Any, clock: Any = None) -> TLSMemoryBIOFactory:
+    """
+    A factory whose connections begin with TLS.
+
+    Its protocols' C{handshakeCompleted} is called if they provide C{IHandshakeListener}; their transport's
+    C{getHandle()} is the L{SSL.Connection} that L{xmppd.trust.tlspolicy.tlsFacts} asks.
+
+    @param creator: a L{ServerTLS} or L{DirectTLS}.
+    @param clock: what joins the writes of one turn; the reactor if None.
+    """
+    return TLSMemoryBIOFactory(creator, False, factory, clock)
+
+
+class TLSLayer:
+    """
+    The server's side of TLS on one connection, without a socket: octets in, octets out.
+
+    A protocol that owns its socket puts this between the two in place of Twisted's TLS transport: what it received goes
+    through L{received}, what it writes through L{sending}, and both leave something to write to the socket. Compared
+    with C{transport.startTLS} this needs no wrapper objects, doesn't schedule writes (the caller joins its writes
+    itself), and doesn't hold on to large buffers.
+
+    @ivar connection: for L{xmppd.trust.tlspolicy.tlsFacts}, once C{established}.
+    @ivar established: whether the handshake is complete.
+    @ivar ended: whether the peer has ended its side properly (close_notify).
+    """
+
+    __slots__ = ("_large", "connection", "ended", "established")
+
+    # Above this many octets in one call the memory that they passed through is given back. A handshake's flight is
+    # always smaller, and so is nearly every stanza.
+    largeTraffic = 4096
+
+    def __init__(self, creator: Any) -> None:
+        """
+        @param creator: a L{ServerTLS}, L{StreamTLS} or L{DirectTLS}.
+        """
+        self.connection: SSL.Connection = creator.serverConnectionForTLS(None)
+        self.connection.set_accept_state()
+        self.established = False
+        self.ended = False
+        self._large = False
+
+    def received(self, data: bytes) -> bytes:
+        """
+        Take octets from the socket and answer the plaintext. Afterwards write L{outgoing} to the socket.
+
+        @raise OpenSSL.SSL.Error: TLS has failed. L{outgoing} then has the alert; write it and close.
+        """
+        plain = b""
+        if self.established:
+            plain, self.ended = decrypt(self.connection, data)
+        elif self._handshake(data):
+            plain, self.ended = decrypt(self.connection, b"")
+        if len(data) > self.largeTraffic:
+            self._large = True
+        return plain
+
+    def _handshake(self, data: bytes) -> bool:
+        """Go on with the handshake; whether it is complete now."""
+        self.connection.bio_write(data)
+        try:
+            self.connection.do_handshake()
+        except SSL.WantReadError:
+            return False
+        self.established = True
+        self._large = True
+        return True
+
+    def sending(self, data: bytes) -> bytes:
+        """
+        Encrypt what is to be sent, and answer what to write to the socket.
+
+        @raise OpenSSL.SSL.Error: TLS has ended.
+        """
+        cipher = encrypt(self.connection, data)
+        if len(data) > self.largeTraffic:
+            renewBuffers(self.connection)
+        return cipher
+
+    def outgoing(self) -> bytes:
+        """What TLS itself has to say: flights of the handshake, alerts, key updates. To be asked after L{received}."""
+        cipher = takeOutgoing(self.connection)
+        if self._large and self.established:
+            self._large = False
+            renewBuffers(self.connection)
+        return cipher
+
+    def close(self) -> bytes:
+        """End our side; what to write to the socket before it is closed: close_notify."""
+        try:
+            self.connection.shutdown()
+        except SSL.Error:
+            # Before the end of the handshake there is nothing to end.
+            return b""
+        return takeOutgoing(self.connection)
