@@ -11,7 +11,7 @@ PIP = $(PY) -m pip --disable-pip-version-check --quiet install
 # A default editable installation would hide the plug-in that makes `twistd xmppd` work.
 EDITABLE = --config-settings editable_mode=compat --editable
 
-.PHONY: run test lint types bench docs conformance dist clean
+.PHONY: run test lint types bench docs pages dist clean
 
 # The demo: a server on loopback with three accounts. `make run ARGS="--data DIR"` keeps what happens there.
 run: $(VENV)/.installed
@@ -22,6 +22,7 @@ test: $(VENV)/.installed-extras
 
 lint: $(VENV)/.installed-extras
 	$(VENV)/bin/ruff check xmppd tests twisted benchmarks docs .ci
+	$(PY) docs/generate.py --check
 
 types: $(VENV)/.installed-extras
 	$(VENV)/bin/mypy xmppd
@@ -30,14 +31,14 @@ types: $(VENV)/.installed-extras
 bench: $(VENV)/.installed-extras
 	$(PY) benchmarks/run.py $(ARGS)
 
-docs: conformance
-	for page in README.rst docs/*.rst; do \
-	  $(VENV)/bin/docutils --halt=warning $$page build/docs/$$(basename $$page .rst).html || exit 1; done
-
-conformance: $(VENV)/.installed-extras
+docs: pages
 	mkdir -p build/docs
-	$(PY) docs/conformance.py
-	$(PY) docs/configuration.py
+	for page in README.rst docs/*.rst benchmarks/*.rst; do \
+	  $(VENV)/bin/docutils --halt=warning $$page build/docs/$$(echo $$page | tr / -).html || exit 1; done
+
+# The pages that follow from the source.
+pages: $(VENV)/.installed-extras
+	$(PY) docs/generate.py
 
 dist: $(VENV)/.installed-extras
 	$(PY) -m build

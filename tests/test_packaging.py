@@ -21,14 +21,14 @@ from twisted.plugins import xmppd_plugin
 ROOT = Path(__file__).parent.parent
 
 
-def builds() -> str:
-    """Why no wheel can be built here, or an empty text."""
+def missing() -> str | None:
+    """Why no wheel can be built here, or None."""
     if importlib.util.find_spec("build") is None:
         return "the package build isn't installed"
     setuptools = tuple(int(part) for part in version("setuptools").split(".")[:2])
     if setuptools < (70, 1):  # which makes wheels by itself
         return f"setuptools {version('setuptools')} is older than 70.1"
-    return ""
+    return None
 
 
 class ListTests(SynchronousTestCase):
@@ -61,7 +61,7 @@ class PluginTests(SynchronousTestCase):
 class WheelTests(SynchronousTestCase):
     """A wheel from a clean copy."""
 
-    skip = builds()
+    skip = missing()
 
     def build(self) -> Path:
         """Build a wheel from what the project consists of, and nothing that lies about."""

@@ -107,7 +107,7 @@ class Limits:
     @ivar children: children of a stanza.
     @ivar elements: elements in a stanza, at every depth.
     @ivar attributes: attributes of an element.
-    @ivar namespaces: namespace declarations of an element.
+    @ivar namespaces: namespace declarations in a stanza.
     @ivar unauthenticatedSeconds: how long a connection may take until a resource is bound.
     @ivar unauthenticatedBytes: octets a connection may send until it is authenticated.
     @ivar saslTries: failed logins on one stream before it is closed (RFC 6120 section 6.4.5).
@@ -144,7 +144,7 @@ class Limits:
     children: int = option(_count, 5000)
     elements: int = option(_count, 20_000)
     attributes: int = option(readers.number(8), 64)
-    namespaces: int = option(readers.number(4), 64)
+    namespaces: int = option(readers.number(16), 256)
     unauthenticatedSeconds: int = option(_count, 30)
     unauthenticatedBytes: int = option(readers.number(4096), 65_536)
     saslTries: int = option(readers.number(1, 5), 5)
