@@ -335,7 +335,7 @@ class DirectTests(TLSCase):
             self.assertTrue(verifyObject(IOpenSSLServerConnectionCreator, creator))
 
     @spec("RFC 9325", "3.7")
-    @spec("XEP-0368", "5")
+    @spec("XEP-0368")
     def test_names(self) -> None:
         """Each name gets its certificate, under TLS 1.3 and 1.2."""
         for context in (clientContext(), tls12Context()):
@@ -363,7 +363,7 @@ class DirectTests(TLSCase):
             self.refused(self.direct(name, [b"h2", b"http/1.1"]), NO_APPLICATION_PROTOCOL)
             self.refused(self.direct(name, [SERVER_PROTOCOL]), NO_APPLICATION_PROTOCOL)
 
-    @spec("XEP-0368", "5")
+    @spec("XEP-0368")
     def test_protocol(self) -> None:
         """A client that offers ours gets it; one that offers nothing is accepted."""
         client = self.direct("b.example", [b"h2", CLIENT_PROTOCOL]).shake()

@@ -140,7 +140,7 @@ class LoadCertificateTests(FolderCase):
         """Nobody is there to type a password."""
         self.assertEqual(self.problem(keyPEM(curveKey(), b"secret")), "has an encrypted private key")
 
-    @spec("RFC 9325", "4.1")
+    @spec("RFC 9325", "4.5")
     @spec("mission", "T1")
     def test_weakRSA(self) -> None:
         """RSA under 2048 bits is refused."""
@@ -148,6 +148,7 @@ class LoadCertificateTests(FolderCase):
         leaf = self.root.sign(key, [x509.DNSName("example.org")])
         self.assertIn("1024 bits", self.problem(keyPEM(key) + pem(leaf)))
 
+    @spec("RFC 9325", "4.5")
     @spec("mission", "T1")
     def test_weakCurve(self) -> None:
         """A curve under 256 bits is refused."""

@@ -266,7 +266,7 @@ def _onlyKey(path: Path, blocks: Sequence[bytes]) -> PrivateKey:
 
 
 def _checkStrength(path: Path, key: PrivateKey) -> None:
-    """Refuse keys below RFC 9325 section 4.1 and 4.2.1: RSA under 2048 bits, curves under 256."""
+    """Refuse keys below RFC 9325 section 4.5: RSA under 2048 bits, curves under 256."""
     remedy = "make a new one: ECDSA P-256 or RSA with 2048 bits and more"
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
         raise _failure(path, f"has a weak RSA key of {key.key_size} bits", remedy)
