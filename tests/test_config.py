@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.marks import spec
 from xmppd import config
 from xmppd.config import Configuration, ConfigurationError, HostConfig, Limits
+from xmppd.hooks import Option
 from xmppd.readers import snake
 
 ETC = Path(__file__).parent.parent / "etc"
@@ -337,8 +338,12 @@ class MistakesTests(ConfigurationTestCase):
 class FeatureOptionsTests(ConfigurationTestCase):
     """Tests for L{config.checkFeatureOptions}."""
 
+    defaults = {"seconds": 60, "greet": False, "names": ("a",), "factor": 0.5, "any": None, "text": "x"}
     declared = MappingProxyType({
-        "ping": {"seconds": 60, "greet": False, "names": ("a",), "factor": 0.5, "any": None, "text": "x"},
+        "ping": {
+            **{key: Option(default, "…") for key, default in defaults.items()},
+            "few": Option(3, "…", lambda value: None if value < 10 else f"{value} are too many"),
+        },
         "time": {},
     })
 
@@ -365,6 +370,14 @@ class FeatureOptionsTests(ConfigurationTestCase):
             'host."example.org".features.pong: unknown feature `pong`, did you mean `ping`?',
             'host."example.org".features.ping.second: unknown option `second`, did you mean `seconds`?',
         ])
+
+    def test_ownCheck(self) -> None:
+        """An option's own check has the last word, after the type."""
+        place = '[host."example.org".features.ping]\n'
+        key = 'host."example.org".features.ping.few'
+        self.assertEqual(self.check(place + "few = 9"), [])
+        self.assertEqual(self.check(place + "few = 10"), [f"{key}: 10 are too many"])
+        self.assertEqual(self.check(place + 'few = "x"'), [f"{key}: it is a text"])
 
     def test_noOptions(self) -> None:
         """A feature without options takes none."""

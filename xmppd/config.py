@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from xmppd import readers
+from xmppd.hooks import Option
 from xmppd.readers import Problem, Reading, option
 
 T = TypeVar("T")
@@ -480,12 +481,12 @@ def _checkCertificates(reading: Reading, configuration: Configuration) -> None:
         reading.complain("tls.certificates", "it is missing, and the listeners need certificates", remedy)
 
 
-def checkFeatureOptions(configuration: Configuration, declared: Mapping[str, Mapping[str, Any]]) -> None:
+def checkFeatureOptions(configuration: Configuration, declared: Mapping[str, Mapping[str, Option]]) -> None:
     """
     Compare what the file tells the features with what they can be told.
 
-    @param declared: by the feature's name, its options with their defaults. A value must be of its default's type; a
-        default of None takes anything.
+    @param declared: options by the feature's name, then by key. A value must be of its default's type, where a default
+        of None takes anything, and pass the option's own check.
     @raise ConfigurationError: with everything that is wrong.
     """
     reading = Reading(str(configuration.file))
@@ -499,8 +500,9 @@ def checkFeatureOptions(configuration: Configuration, declared: Mapping[str, Map
         raise ConfigurationError(reading.problems)
 
 
-def _checkOptions(reading: Reading, place: str, options: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
+def _checkOptions(reading: Reading, place: str, options: Mapping[str, Any], declared: Mapping[str, Option]) -> None:
     """Check the options of one feature on one host."""
     reading.refuseUnknown(place, options, declared, "option")
     for key in (key for key in options if key in declared):
-        reading.attempt(readers.joined(place, key), readers.likeDefault(declared[key]), options[key], None)
+        read = readers.likeDefault(declared[key].default, declared[key].check)
+        reading.attempt(readers.joined(place, key), read, options[key], None)

@@ -277,14 +277,22 @@ def options(reading: Reading, value: object) -> Mapping[str, Mapping[str, Any]]:
     })
 
 
-def likeDefault(default: object) -> Reader:
-    """A reader of values that have the type of C{default}; None has any type, and a fraction may be whole."""
+def likeDefault(default: object, check: Callable[[Any], str | None] | None = None) -> Reader:
+    """
+    A reader of values that have the type of C{default}; None has any type, and a fraction may be whole.
+
+    @param check: answers why a value of that type is not good, or None.
+    """
     types: dict[type[Any], type[Any]] = {tuple: list, frozenset: list, set: list, MappingProxyType: dict}
+    example = f"a value like {_asTOML(default)}"
 
     def read(reading: Reading, value: object) -> object:
-        if default is None or (isinstance(default, float) and type(value) is int):
-            return value
-        return expect(value, types.get(type(default), type(default)), f"a value like {_asTOML(default)}")
+        if default is not None and not (isinstance(default, float) and type(value) is int):
+            expect(value, types.get(type(default), type(default)), example)
+        wrong = check(value) if check else None
+        if wrong:
+            raise Refused(wrong, f"the default is {_asTOML(default)}")
+        return value
 
     return read
 
