@@ -6,20 +6,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer
 
 from xmppd.config import HostConfig, Limits
 from xmppd.ixmppd import (
     IAccount,
+    IAccountStore,
     IAnonymousAccount,
     IClientStream,
     IEntropy,
+    IFactStore,
     IHost,
     IPresence,
+    IRosterStore,
     ISession,
+    ISpoolStore,
     IStore,
+    StoreUnavailable,
     TLSFacts,
 )
 from xmppd.route.host import Host
@@ -258,3 +263,86 @@ class Rig:
     def inject(self, raw: bytes) -> None:
         """A stanza with from and to arrives at the router from elsewhere."""
         self.router.route(fromBytes(raw))
+
+
+class _FailingPart:
+    """One of the small stores, asked through L{FailingStore}."""
+
+    _READS = frozenset({"get", "keys", "list", "count", "since", "offline", "held", "sessions", "all", "size", "kinds"})
+
+    def __init__(self, store: FailingStore, part: Any, interface: Any) -> None:
+        self._store = store
+        self._part = part
+        self._methods = frozenset(interface.names())
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._methods:
+            raise AttributeError(name)
+        method = getattr(self._part, name)
+
+        def call(*arguments: Any, **named: Any) -> Deferred[Any]:
+            if self._store.refuses(name in self._READS):
+                return fail(StoreUnavailable("no space left on device"))
+            return self._store.waiting(method(*arguments, **named))
+
+        return call
+
+
+@implementer(IStore)
+class FailingStore:
+    """
+    A store around another one that fails or dawdles when told.
+
+    @ivar failWrites: how many of the next writes fail with L{StoreUnavailable}; True means all.
+    @ivar failReads: how many of the next reads fail.
+    @ivar holding: whether answers wait until L{proceed}, as if the disk were slow.
+    """
+
+    def __init__(self, store: Any = None) -> None:
+        store = MemoryStore() if store is None else store
+        self.failWrites: int | bool = 0
+        self.failReads: int | bool = 0
+        self.holding = False
+        self._held: list[Deferred[None]] = []
+        self._store = store
+        self.accounts: Any = directlyProviding(_FailingPart(self, store.accounts, IAccountStore), IAccountStore)
+        self.rosters: Any = directlyProviding(_FailingPart(self, store.rosters, IRosterStore), IRosterStore)
+        self.spool: Any = directlyProviding(_FailingPart(self, store.spool, ISpoolStore), ISpoolStore)
+        self.facts: Any = directlyProviding(_FailingPart(self, store.facts, IFactStore), IFactStore)
+
+    def open(self) -> Deferred[None]:
+        """See L{IStore}."""
+        return self._store.open()
+
+    def close(self) -> Deferred[None]:
+        """See L{IStore}."""
+        return self._store.close()
+
+    def refuses(self, reading: bool) -> bool:
+        """Whether the call at hand fails; counts down."""
+        name = "failReads" if reading else "failWrites"
+        left = getattr(self, name)
+        if left and left is not True:
+            setattr(self, name, left - 1)
+        return bool(left)
+
+    def waiting(self, answer: Deferred[Any]) -> Deferred[Any]:
+        """The answer, later if answers are held back."""
+        if self.holding:
+            gate: Deferred[None] = Deferred()
+            self._held.append(gate)
+            answer.addBoth(lambda result: gate.addCallback(lambda _: result))
+        return answer
+
+    def proceed(self) -> None:
+        """Give the answers that were held back, in order, and hold no more."""
+        self.holding = False
+        held, self._held = self._held, []
+        for gate in held:
+            gate.callback(None)
+
+
+def directlyProviding(thing: Any, interface: Any) -> Any:
+    """The thing, which from now on says that it provides the interface."""
+    directlyProvides(thing, interface)
+    return thing
