@@ -17,18 +17,18 @@ EDITABLE = --config-settings editable_mode=compat --editable
 run: $(VENV)/.installed
 	$(VENV)/bin/xmppd demo $(ARGS)
 
-test: $(VENV)/.installed-extras
+test: $(VENV)/.installed-$(EXTRAS)
 	$(PY) -m twisted.trial -j$(JOBS) $(TESTS)
 
-lint: $(VENV)/.installed-extras
+lint: $(VENV)/.installed-$(EXTRAS)
 	$(VENV)/bin/ruff check xmppd tests twisted benchmarks docs .ci
 	$(PY) docs/generate.py --check
 
-types: $(VENV)/.installed-extras
+types: $(VENV)/.installed-$(EXTRAS)
 	$(VENV)/bin/mypy xmppd
 
 # Needs Prosody and ejabberd for a comparison; see benchmarks/README.rst.
-bench: $(VENV)/.installed-extras
+bench: $(VENV)/.installed-$(EXTRAS)
 	$(PY) benchmarks/run.py $(ARGS)
 
 docs: pages
@@ -37,10 +37,10 @@ docs: pages
 	  $(VENV)/bin/docutils --halt=warning $$page build/docs/$$(echo $$page | tr / -).html || exit 1; done
 
 # The pages that follow from the source.
-pages: $(VENV)/.installed-extras
+pages: $(VENV)/.installed-$(EXTRAS)
 	$(PY) docs/generate.py
 
-dist: $(VENV)/.installed-extras
+dist: $(VENV)/.installed-$(EXTRAS)
 	$(PY) -m build
 
 clean:
@@ -55,6 +55,6 @@ $(VENV)/.installed: setup.cfg pyproject.toml | $(PY)
 	$(PIP) $(EDITABLE) .
 	touch $@
 
-$(VENV)/.installed-extras: setup.cfg pyproject.toml | $(PY)
+$(VENV)/.installed-$(EXTRAS): setup.cfg pyproject.toml | $(PY)
 	$(PIP) $(EDITABLE) '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.installed
