@@ -33,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import ArgumentError
 
 from xmppd.ixmppd import StoreUnavailable
 from xmppd.store.sql.migrate import migrate
@@ -293,7 +294,13 @@ class PostgreSQLBackend(Backend):
 
     def acquire(self) -> None:
         """Check that others are out and that every text can be stored, then migrate."""
-        connection: Any = self.connectWriter()
+        try:
+            connection: Any = self.connectWriter()
+        except self._psycopg.OperationalError as error:
+            raise StoreUnavailable(
+                f"can't use the PostgreSQL database: {' '.join(str(error).split())}; is it running, and may this "
+                "user connect to it?"
+            ) from error
         try:
             encoding = connection.execute("SHOW server_encoding").fetchone()[0]
             if encoding != "UTF8":
@@ -343,7 +350,10 @@ def backendFor(url: str) -> Backend:
 
     @raise ValueError: the URL is none of these. The text doesn't show its password.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise ValueError("not the URL of a database; use sqlite:///PATH or postgresql://…") from error
     kinds: Sequence[tuple[str, type[Backend]]] = (("sqlite", SQLiteBackend), ("postgresql", PostgreSQLBackend))
     for name, kind in kinds:
         if parsed.get_backend_name() == name:

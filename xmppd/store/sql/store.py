@@ -63,8 +63,10 @@ class SQLStore:
         return Deferred.fromCoroutine(self._close())
 
     async def _open(self) -> None:
-        await self._writer.start(self._backend.acquire)
+        if self._writer.running:
+            raise RuntimeError("the store is open")
         try:
+            await self._writer.start(self._backend.acquire)
             await self._reader.start(lambda: None)
         except BaseException:
             await self._close()

@@ -176,6 +176,11 @@ class BatchThread:
         self._thread.start()
         return started
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a thread."""
+        return self._thread is not None
+
     def stop(self) -> Deferred[None]:
         """Do what was accepted, then end. Stopping what doesn't run is harmless."""
         stopped: Deferred[None] = Deferred()
