@@ -31,14 +31,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stream": BELOW,
     "trust": BELOW,
     "store": BELOW,
-    "auth": BELOW,
+    "auth": (*BELOW, "sasl"),
     "restrict": BELOW,
     "route": BELOW,
     "features": BELOW,
     "net": (*BELOW, "sasl", "stream", "trust"),
     "services": (*BELOW, "net"),
     "ctl": (*BELOW, "sasl", "stream", "trust", "net", "services", "tap"),
-    "tap": (*BELOW, "sasl", "stream", "trust", "store", "auth", "restrict", "route", "features", "net", "services", "ctl"),
+    "tap": (*BELOW, "sasl", "stream", "trust", "store", "auth", "restrict", "route", "features", "net", "services", "catalogue", "ctl"),
+    "catalogue": (*BELOW, "features"),
     "__main__": ("ctl",),
 }
 """By room (a package or module directly below C{xmppd}), which other rooms it may import."""

@@ -49,6 +49,7 @@ class IExternalIdentity(ICredentials):
     """Somebody whose identity something else has established: here, the certificate of the TLS client."""
 
     authzid: str | None = Attribute("The authorization identity asked for, or None for what the certificate says.")
+    certified: tuple[str, ...] = Attribute("The addresses in the verified certificate, as texts.")
 
 
 @implementer(IScramProof)
@@ -99,6 +100,7 @@ class AnonymousTrace:
 @implementer(IExternalIdentity)
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
-    """What an EXTERNAL message says."""
+    """What an EXTERNAL message says; the stream adds what it knows of the client's certificate."""
 
     authzid: str | None
+    certified: tuple[str, ...] = ()

@@ -1,0 +1,220 @@
+"""
+The service tree: what is started in which order, and stopped in reverse.
+
+C{MultiService} fires all starts and stops at once; L{SequentialService} waits for each. If a part can't start, those
+before it are stopped again and the failure is the caller's: nothing is ever half alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from xmppd.ixmppd import IClock, IEntropy, IHost, IReception, IStore
+from xmppd.net.admission import Admission
+from xmppd.net.c2s import ClientConnection
+from xmppd.wire import ns
+from xmppd.wire.errors import StreamCondition, StreamError
+
+log = Logger(namespace="xmppd.services")
+
+DRAIN_SECONDS = 5.0
+"""How long clients may take to close their ends at shutdown."""
+
+
+class Part:
+    """
+    One step of the start: an awaitable to start and one to stop.
+
+    @ivar name: for messages.
+    """
+
+    def __init__(
+        self, name: str, start: Callable[[], Awaitable[Any] | None], stop: Callable[[], Awaitable[Any] | None]
+    ) -> None:
+        self.name = name
+        self.start = start
+        self.stop = stop
+
+
+class SequentialService(Service):
+    """
+    Starts its parts in order, stops them in reverse, and waits for each.
+
+    @ivar started: fires when all parts run; fails with what kept one from starting, after the others were stopped.
+    """
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self.parts = tuple(parts)
+        self.started: Deferred[None] = succeed(None)
+        self._running: list[Part] = []
+
+    def startService(self) -> None:
+        """See L{IService}."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self.started = Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        for part in self.parts:
+            try:
+                waiting = part.start()
+                if waiting is not None:
+                    await waiting
+            except BaseException:
+                await self._stop()
+                raise
+            self._running.append(part)
+
+    def stopService(self) -> Deferred[None]:
+        """See L{IService}."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        while self._running:
+            part = self._running.pop()
+            try:
+                waiting = part.stop()
+                if waiting is not None:
+                    await waiting
+            except Exception:
+                log.failure("stopping {name} failed", Failure(), name=part.name)
+
+
+@implementer(IReception)
+class Reception:
+    """See L{IReception}."""
+
+    def __init__(self, clock: IClock, entropy: IEntropy, limits: Any, requireTLS: bool, admission: Admission) -> None:
+        self.clock = clock
+        self.entropy = entropy
+        self.limits = limits
+        self.requireTLS = requireTLS
+        self.hosts: dict[str, IHost] = {}
+        self._admission = admission
+
+    def host(self, domain: str) -> IHost | None:
+        """See L{IReception}."""
+        return self.hosts.get(domain)
+
+    def mayAuthenticate(self, address: str) -> bool:
+        """See L{IReception}."""
+        return self._admission.mayAuthenticate(address)
+
+    def authenticationFailed(self, address: str) -> None:
+        """See L{IReception}."""
+        self._admission.authenticationFailed(address)
+
+
+class Listeners:
+    """
+    The listening ports: all open, or none.
+
+    @ivar ports: those that listen, by the option that named them.
+    """
+
+    def __init__(self, endpoints: Iterable[tuple[str, Any, Any]]) -> None:
+        """
+        @param endpoints: the option's name, the endpoint, the factory.
+        """
+        self._endpoints = tuple(endpoints)
+        self.ports: list[tuple[str, Any]] = []
+
+    async def start(self) -> None:
+        """Open all. Fails with the first CannotListenError; the caller closes what was opened by L{stop}."""
+        try:
+            for name, endpoint, factory in self._endpoints:
+                self.ports.append((name, await endpoint.listen(factory)))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close all."""
+        ports, self.ports = self.ports, []
+        for _, port in ports:
+            await port.stopListening()
+
+
+class Streams:
+    """
+    The streams of all clients: checks the silent ones, ends all at shutdown.
+    """
+
+    def __init__(self, connections: set[ClientConnection], reception: Reception) -> None:
+        self._connections = connections
+        self._reception = reception
+        self._sweep: Any = None
+
+    def start(self) -> None:
+        """Begin to look after silent streams."""
+        seconds = self._reception.limits.idleSeconds
+        if seconds:
+            self._sweep = self._reception.clock.callLater(seconds / 2, self._check)
+
+    def _check(self) -> None:
+        """Ask those whether they are there who have said nothing for long (RFC 6120 section 4.6.4)."""
+        for connection in tuple(self._connections):
+            connection.silent += 1
+            stream = connection.stream
+            if connection.silent >= 2 and stream.session is not None:
+                self._askWhetherThere(connection)
+        self.start()
+
+    def _askWhetherThere(self, connection: ClientConnection) -> None:
+        session = connection.stream.session
+        assert session is not None
+        connection.silent = 0
+        ping = f"<ping xmlns='{ns.PING}'/>".encode()
+        asked = session.host.ask(session.full, "get", ping, self._reception.limits.answerSeconds)
+
+        def unanswered(failure: Failure) -> None:
+            if connection.silent == 0 and failure.value.condition == "remote-server-timeout":  # type: ignore[union-attr]
+                return
+            if failure.value.condition == "remote-server-timeout":  # type: ignore[union-attr]
+                connection.abortConnection()
+
+        connection.silent = 1
+        asked.addErrback(unanswered)
+
+    async def stop(self) -> None:
+        """End every stream with system-shutdown and wait for the clients, but not for long."""
+        if self._sweep is not None and self._sweep.active():
+            self._sweep.cancel()
+        for connection in tuple(self._connections):
+            connection.stream.close(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
+        clock = self._reception.clock
+        for _ in range(int(DRAIN_SECONDS * 20)):
+            if not self._connections:
+                return
+            later: Deferred[None] = Deferred()
+            clock.callLater(0.05, later.callback, None)
+            await later
+        for connection in tuple(self._connections):
+            connection.abortConnection()
+
+
+async def awaitAll(results: Iterable[Any]) -> None:
+    """Wait for those of the results that are Deferreds; fails with the first failure."""
+    await gatherResults([each for each in results if isinstance(each, Deferred)], consumeErrors=True)
+
+
+async def secretOf(store: IStore, entropy: IEntropy, domain: str) -> bytes:
+    """The secret from which the keys of unknown users are made up; made once per domain, kept in the store."""
+    fresh = entropy.token(32).encode()
+    if await store.facts.putNew(domain, "server", "scram-secret", fresh):
+        return fresh
+    kept = await store.facts.get(domain, "server", "scram-secret")
+    assert kept is not None
+    return kept
+
+
+def hostsByDomain(hosts: Iterable[IHost]) -> Mapping[str, IHost]:
+    """Hosts by their domain."""
+    return {host.domain: host for host in hosts}

@@ -1,0 +1,448 @@
+"""
+A client's stream, without I/O: header, features, restarts, and its end (RFC 6120 section 4).
+
+Theory of operation
+===================
+
+Bytes go into L{ClientStream.dataReceived}; the parser turns them into events; each event goes to C{receive}, which is
+always the one callable that is right for the state of the stream:
+
+    - C{_awaitHeader}: a stream header is due. It is checked, answered, and the features are advertised.
+    - C{_negotiate}: an element of some stream feature is due. Which features there are is data: each says which facts
+      it requires and forbids, and which names it answers (house rule: "TLS before SASL" is a row, not an C{if}).
+    - C{_backlog}: something is being waited for; events are kept.
+    - the bound C{received} of a session: the stream is established and this module is out of the way.
+    - C{_ignore}: the stream is closed, or TLS is about to begin: what came in the same chunk never acts.
+
+A feature changes the facts ("tls", "authenticated", "bound") and the stream goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from xmppd.ixmppd import (
+    IAccount,
+    IClientStream,
+    IHost,
+    IReception,
+    ISession,
+    IStreamFeature,
+    IStreamTransport,
+    TLSFacts,
+)
+from xmppd.wire import ns
+from xmppd.wire.element import escapeAttribute
+from xmppd.wire.errors import PeerError, SASLError, StanzaError, StreamCondition, StreamError
+from xmppd.wire.jid import JIDMalformed, parse
+from xmppd.wire.stanza import Stanza
+from xmppd.wire.xmlstream import Event, ParserLimits, StreamEnd, StreamHeader, XMLStreamParser
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+log = Logger(namespace="xmppd.stream")
+
+BACKLOG = 1000
+"""How many events may wait while the stream waits for something; reading is paused, so only one chunk's worth comes."""
+
+LANGUAGE_LENGTH = 35
+"""The longest language tag that is remembered (RFC 5646 section 4.4.1)."""
+
+
+@implementer(IClientStream)
+class ClientStream:
+    """
+    One client's stream over its whole life, restarts included. See L{IClientStream}.
+
+    @ivar receive: what the next event goes to.
+    @ivar closed: whether our end tag has been sent.
+    """
+
+    __slots__ = (
+        "__provides__",
+        "__weakref__",
+        "_backlog",
+        "_deadline",
+        "_headerSent",
+        "_parser",
+        "_tries",
+        "_waits",
+        "account",
+        "address",
+        "bytesIn",
+        "clock",
+        "closed",
+        "facts",
+        "host",
+        "id",
+        "language",
+        "mechanism",
+        "receive",
+        "reception",
+        "session",
+        "slots",
+        "stanzasIn",
+        "tls",
+        "transport",
+        "write",
+    )
+
+    def __init__(self, transport: IStreamTransport, reception: IReception) -> None:
+        self.transport = transport
+        self.reception = reception
+        self.clock = reception.clock
+        self.address = transport.address
+        self.id = ""
+        self.host: IHost | None = None
+        self.facts: set[str] = set()
+        self.tls: TLSFacts | None = None
+        self.account: IAccount | None = None
+        self.session: ISession | None = None
+        self.language: str | None = None
+        self.mechanism: str | None = None
+        self.slots: dict[str, Any] = {}
+        self.closed = False
+        self.bytesIn = 0
+        self.stanzasIn = 0
+        self.write: Callable[[bytes], None] = transport.write
+        self._headerSent = False
+        self._tries = 0
+        self._waits = 0
+        self._backlog: list[Event | StreamError] = []
+        self._parser: XMLStreamParser | None = XMLStreamParser(self._parserLimits())
+        self.receive: Callable[[Any], None] = self._awaitHeader
+        self._deadline: IDelayedCall | None = self.clock.callLater(
+            reception.limits.unauthenticatedSeconds, self._tooSlow
+        )
+
+    def __repr__(self) -> str:
+        return f"<ClientStream {self.id or '(new)'} from {self.address}>"
+
+    def _parserLimits(self) -> ParserLimits:
+        limits = self.reception.limits
+        return ParserLimits(
+            stanzaBytes=limits.stanzaBytes,
+            headBytes=limits.headBytes,
+            depth=limits.depth,
+            children=limits.children,
+            elements=limits.elements,
+            attributes=limits.attributes,
+            namespaces=limits.namespaces,
+        )
+
+    # --- bytes and events
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes from the client, decrypted."""
+        parser = self._parser
+        if parser is None:
+            return
+        self.bytesIn += len(data)
+        try:
+            events = parser.feed(data)
+            self.stanzasIn += len(events)
+            for event in events:
+                self.receive(event)
+                if self._parser is not parser:
+                    return  # the stream was restarted or closed: what came with the event never acts
+        except PeerError as error:
+            self._answer(error)
+        except Exception:
+            self._mistake(Failure())
+        else:
+            if parser.error is not None and self._parser is parser:
+                self._wrong(parser.error)
+            elif self._deadline is not None and self.bytesIn > self.reception.limits.unauthenticatedBytes:
+                self.close(StreamError(StreamCondition.POLICY_VIOLATION, "Too much was sent before the login."))
+
+    def _wrong(self, error: StreamError) -> None:
+        """The input can't be parsed any further; what came before is still to be acted on."""
+        if self._waits:
+            self._backlog.append(error)
+        else:
+            self.close(error)
+
+    def _answer(self, error: PeerError) -> None:
+        """A peer's mistake that some feature has found."""
+        if isinstance(error, SASLError):
+            self.write(error.toBytes())
+        elif isinstance(error, StreamError):
+            self.close(error)
+        else:
+            self.close(StreamError(StreamCondition.UNDEFINED_CONDITION, str(error)))
+
+    def _mistake(self, failure: Failure) -> None:
+        """A mistake of ours: log it with the stream's id, tell no details, close."""
+        log.failure("stream {id}: a mistake of the server", failure, id=self.id)
+        self.close(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
+
+    def _ignore(self, event: object) -> None:
+        """Nothing acts any more."""
+
+    # --- header and features
+
+    def _awaitHeader(self, event: Event) -> None:
+        if not isinstance(event, StreamHeader):
+            raise StreamError(StreamCondition.BAD_FORMAT, "A stream header was due.")
+        self.id = self.reception.entropy.token()
+        language = event.language
+        self.language = language if language is not None and len(language) <= LANGUAGE_LENGTH else None
+        try:
+            host = self._hostFor(event)
+        except StreamError as error:
+            self._sendHeader(event, event.to)
+            raise error
+        self.host = host
+        self._sendHeader(event, host.domain)
+        if event.version[0] < 1:
+            raise StreamError(StreamCondition.UNSUPPORTED_VERSION, "XMPP 1.0 is spoken here.")
+        self.receive = self._negotiate
+        self._advertise(host)
+
+    def _hostFor(self, header: StreamHeader) -> IHost:
+        """The host a header addresses (RFC 6120 sections 4.7.2 and 4.9.3.6)."""
+        if not header.to:
+            raise StreamError(StreamCondition.IMPROPER_ADDRESSING, "The stream header has to say to which domain.")
+        try:
+            to = parse(header.to)
+        except JIDMalformed:
+            raise StreamError(StreamCondition.HOST_UNKNOWN) from None
+        host = self.reception.host(to.domain) if to.isDomain else None
+        if host is None:
+            raise StreamError(StreamCondition.HOST_UNKNOWN)
+        if self.host is not None and self.host is not host and "authenticated" in self.facts:
+            raise StreamError(StreamCondition.NOT_AUTHORIZED, "The login was for another domain.")
+        if host.stopping:
+            raise StreamError(StreamCondition.SYSTEM_SHUTDOWN)
+        return host
+
+    def _sendHeader(self, header: StreamHeader | None, domain: str | None) -> None:
+        """Our stream header (RFC 6120 section 4.7)."""
+        self._headerSent = True
+        source = f" from='{escapeAttribute(domain)}'" if domain else ""
+        target = f" to='{escapeAttribute(header.sender)}'" if header is not None and header.sender else ""
+        self.write(
+            f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}'"
+            f" version='1.0' xml:lang='en' id='{self.id}'{source}{target}>".encode()
+        )
+
+    def _usable(self, host: IHost) -> list[IStreamFeature]:
+        """The features whose conditions hold now."""
+        facts = self.facts
+        return [
+            feature
+            for feature in host.streamFeatures
+            if feature.requires <= facts and feature.forbids.isdisjoint(facts)
+        ]
+
+    def _advertise(self, host: IHost) -> None:
+        """Send what can be negotiated now (RFC 6120 section 4.3.2)."""
+        features = b"".join(feature.advertise(self) for feature in self._usable(host))
+        for change in host.hooks.advertising.change:
+            features = change(self, features)
+        self.write(b"<stream:features>" + features + b"</stream:features>" if features else b"<stream:features/>")
+
+    def _negotiate(self, event: Event) -> None:
+        """An element before the stream is established."""
+        if isinstance(event, StreamEnd):
+            self.close()
+            return
+        if not isinstance(event, Stanza):
+            raise StreamError(StreamCondition.BAD_FORMAT)
+        host = self.host
+        assert host is not None
+        name = event.name
+        if event.kind == "iq" and len(event.childNames) == 1:
+            name = event.childNames[0]
+        known = False
+        for feature in host.streamFeatures:
+            if name not in feature.names:
+                continue
+            known = True
+            if feature.requires <= self.facts and feature.forbids.isdisjoint(self.facts):
+                self._run(feature, event)
+                return
+        if event.kind or known:
+            raise StreamError(StreamCondition.NOT_AUTHORIZED, "That has to wait for its turn in the negotiation.")
+        raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE)
+
+    def _run(self, feature: IStreamFeature, stanza: Stanza) -> None:
+        """Let a feature act; a stanza error answers the IQ it was about."""
+        try:
+            feature.negotiate(self, stanza)
+        except StanzaError as error:
+            if stanza.kind != "iq":
+                raise
+            self.transmit(stanza.error(error))
+
+    # --- what features do to the stream
+
+    def startTLS(self) -> None:
+        """See L{IClientStream}."""
+        assert self.host is not None
+        self._restart()
+        self.receive = self._ignore
+        self._parser = None
+        self.transport.startTLS(self.host.domain)
+
+    def secured(self, tls: TLSFacts) -> None:
+        """The TLS handshake is complete: a new stream is due (RFC 6120 section 5.4.3.3)."""
+        self.tls = tls
+        self.facts.add("tls")
+        self._restart()
+
+    def authenticated(self, account: IAccount, mechanism: str) -> None:
+        """See L{IClientStream}."""
+        self.account = account
+        self.mechanism = mechanism
+        self.facts.add("authenticated")
+        self._tries = 0
+        self._restart()
+        assert self.host is not None
+        self.host.hooks.authenticated.notify(self)
+
+    def authenticationFailed(self, mechanism: str, name: str | None, reason: str) -> None:
+        """See L{IClientStream}."""
+        self._tries += 1
+        self.reception.authenticationFailed(self.address)
+        log.warn(
+            "authentication failed: address={address} domain={domain} mechanism={mechanism} user={name!r}"
+            " reason={reason}",
+            address=self.address,
+            domain=self.host.domain if self.host is not None else "",
+            mechanism=mechanism,
+            name=(name or "")[:255],
+            reason=reason,
+            stream=self.id,
+        )
+        if self._tries >= self.reception.limits.saslTries:
+            self.close(StreamError(StreamCondition.POLICY_VIOLATION, "Too many failed logins."))
+
+    def _restart(self) -> None:
+        """A new stream header is due."""
+        if self.closed:
+            return
+        self._headerSent = False
+        self._parser = XMLStreamParser(self._parserLimits())
+        self.receive = self._awaitHeader
+
+    def established(self, session: ISession) -> None:
+        """See L{IClientStream}."""
+        self.session = session
+        self.facts.add("bound")
+        self._cancelDeadline()
+        self.receive = session.received
+
+    def waitFor(self, deferred: Deferred[Any]) -> None:
+        """See L{IClientStream}."""
+        if deferred.called and not deferred.paused and not isinstance(deferred.result, Deferred):
+            deferred.addErrback(self._waitFailed)
+            return
+        self._waits += 1
+        if self._waits == 1:
+            self.transport.pauseReading()
+            self.slots["resume"] = self.receive
+            self.receive = self._keepForLater
+        deferred.addErrback(self._waitFailed)
+        deferred.addBoth(self._waited)
+
+    def _keepForLater(self, event: Event) -> None:
+        if len(self._backlog) >= BACKLOG:
+            raise StreamError(StreamCondition.POLICY_VIOLATION, "Too much was sent at once.")
+        self._backlog.append(event)
+
+    def _waitFailed(self, failure: Failure) -> None:
+        """What was waited for has failed: a peer's mistake is answered, one of ours is logged."""
+        if isinstance(failure.value, PeerError):
+            self._answer(failure.value)
+        else:
+            self._mistake(failure)
+
+    def _waited(self, result: object) -> None:
+        """Go on, with what came meanwhile."""
+        self._waits -= 1
+        if self._waits or self.closed:
+            return
+        before = self.slots.pop("resume", None)
+        if self.receive == self._keepForLater and before is not None:
+            self.receive = before
+        backlog, self._backlog = self._backlog, []
+        if self.receive == self._awaitHeader:
+            backlog = []  # sent for the stream before the restart
+        try:
+            while backlog and not self.closed:
+                event = backlog.pop(0)
+                if isinstance(event, StreamError):
+                    raise event
+                self.receive(event)
+                if self._waits:
+                    self._backlog = [*backlog, *self._backlog]
+                    return
+        except PeerError as error:
+            self._answer(error)
+        except Exception:
+            self._mistake(Failure())
+        if not self.closed:
+            self.transport.resumeReading()
+
+    # --- to the client
+
+    def transmit(self, stanza: Stanza) -> None:
+        """See L{IClientStream}."""
+        self.write(stanza.raw)
+
+    def unsent(self) -> int:
+        """See L{IClientStream}."""
+        return self.transport.unsent()
+
+    # --- time and end
+
+    def _cancelDeadline(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def _tooSlow(self) -> None:
+        self._deadline = None
+        self.close(StreamError(StreamCondition.CONNECTION_TIMEOUT, "The login took too long."))
+
+    def close(self, error: StreamError | None = None) -> None:
+        """See L{IClientStream}."""
+        if self.closed:
+            return
+        self.closed = True
+        self._cancelDeadline()
+        self.receive = self._ignore
+        if self._parser is not None:
+            self._parser = None
+            if not self._headerSent:
+                self.id = self.id or self.reception.entropy.token()
+                self._sendHeader(None, self.host.domain if self.host is not None else None)
+            self.write((b"" if error is None else error.toBytes()) + b"</stream:stream>")
+        session, self.session = self.session, None
+        if session is not None:
+            session.end()
+        elif self.account is not None:
+            self.account.logout()
+        self.transport.loseConnection()
+
+    def connectionLost(self) -> None:
+        """The connection is gone, by whichever end."""
+        if self.closed:
+            return
+        self.closed = True
+        self._cancelDeadline()
+        self._parser = None
+        self.receive = self._ignore
+        session, self.session = self.session, None
+        if session is not None:
+            session.detached()
+        elif self.account is not None:
+            self.account.logout()
