@@ -132,6 +132,7 @@ class Server:
         self.listeners = Listeners(self._endpoints())
         self.started = self.clock.seconds()
         self.parts: list[Part] = [
+            Part("data", self._makeFolder, lambda: None),
             Part("threads", self._startThreads, self._stopThreads),
             Part("store", self.store.open, self.store.close),
             Part("hosts", self._startHosts, self._stopHosts),
@@ -167,6 +168,14 @@ class Server:
     async def _stopHosts(self) -> None:
         for host in self.hosts.values():
             await awaitAll(observer() for observer in host.hooks.stopping.observe)
+
+    def _makeFolder(self) -> None:
+        """The folder of everything the server writes, for nobody else's eyes."""
+        try:
+            self.config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{self.config.file}: data: can't make {self.config.data}: {error.strerror}"
+            raise CannotStart(EX_OSERR, f"{reason}; make it, or name another") from None
 
     # --- threads
 
@@ -366,8 +375,9 @@ class RunningServer(Service):
         status, line = explain(failure.value or AssertionError())
         if status == EX_SOFTWARE:
             log.failure("the server can't start", failure)
-        sys.stderr.write(f"xmppd: {line}\n")
-        sys.stderr.flush()
+        stderr = sys.__stderr__ or sys.stderr  # Twisted's log may have taken the other
+        stderr.write(f"xmppd: {line}\n")
+        stderr.flush()
         reactor = self.server.reactor
         # neither twistd nor twist lets a service choose the exit status
         reactor.addSystemEventTrigger("after", "shutdown", os._exit, status)

@@ -19,7 +19,7 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.interfaces import IAddress, IPushProducer
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -198,7 +198,7 @@ class ClientConnection(Protocol):
         self._slowed = None
         self.resumeReading()
 
-    def connectionLost(self, reason: Failure = Failure()) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See L{Protocol}."""
         self._gone = True
         self._out.clear()
