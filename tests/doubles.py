@@ -4,9 +4,10 @@ Doubles: what stands in for the outside world in tests. Whoever provides an inte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import directlyProvides, implementer
 
@@ -19,18 +20,21 @@ from xmppd.ixmppd import (
     IEntropy,
     IFactStore,
     IHost,
+    IPasswords,
     IPresence,
     IRosterStore,
     ISession,
     ISpoolStore,
     IStore,
+    StoredKeys,
     StoreUnavailable,
     TLSFacts,
 )
 from xmppd.route.host import Host
 from xmppd.route.router import Router
+from xmppd.sasl.keys import UnusablePassword, checkPassword, deriveKeys
 from xmppd.store.memory import MemoryStore
-from xmppd.wire.errors import StreamError
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamError
 from xmppd.wire.jid import JID, parse
 from xmppd.wire.stanza import Stanza, fromBytes
 from xmppd.wire.xmlstream import XMLStreamParser
@@ -170,6 +174,8 @@ class FakePresence:
         self.sentStanzas.append((session, stanza))
         if stanza.to is None:
             session.presence = stanza if stanza.type is None else None
+            if stanza.type == "unavailable":
+                session.host.hooks.unavailable.notify(session, stanza)
 
     def arrived(self, stanza: Stanza, to: JID) -> None:
         """See L{IPresence}."""
@@ -184,6 +190,26 @@ class FakePresence:
         answer: Deferred[str] = Deferred()
         answer.callback("none")
         return answer
+
+
+@implementer(IPasswords)
+class QuickPasswords:
+    """Passwords with few rounds, at once and without a thread."""
+
+    def __init__(self, accounts: IAccountStore) -> None:
+        self._accounts = accounts
+
+    def derive(self, password: str) -> Deferred[Sequence[StoredKeys]]:
+        """See L{IPasswords}."""
+        try:
+            return succeed([deriveKeys(password, "sha256", b"salt", 4096)])
+        except UnusablePassword as error:
+            return fail(StanzaError(StanzaCondition.NOT_ACCEPTABLE, str(error)))
+
+    def check(self, bare: str, password: str) -> Deferred[bool]:
+        """See L{IPasswords}."""
+        found = self._accounts.keys(bare, "sha256")
+        return found.addCallback(lambda pair: bool(pair and pair[1] and checkPassword(pair[1], password)))
 
 
 class Rig:
@@ -219,6 +245,7 @@ class Rig:
             lambda feature, key: defaults[feature, key],
         )
         self.host.presence = FakePresence()
+        self.host.passwords = QuickPasswords(self.store.accounts)
         self.router.addDestination(self.host)
         for feature in features:
             self.host.namespaces.update(feature.namespaces)

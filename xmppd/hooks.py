@@ -10,19 +10,20 @@ A feature is a module in C{xmppd.features} with a module-level L{Feature} called
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
 from xmppd.ixmppd import IFeature, IHost
+from xmppd.wire import ns
+from xmppd.wire.element import Element
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from xmppd.ixmppd import Request
-    from xmppd.wire.element import Element
 
 
 class Hook:
@@ -65,12 +66,17 @@ class Hooks:
     """
     All moments of one host, with the arguments their callables get.
 
+    @ivar starting: (): the store is open and nothing listens yet; observers may answer a Deferred, and if it fails the
+        server doesn't start.
+    @ivar stopping: (): streams have ended, the store is still open; observers may answer a Deferred.
     @ivar advertising: (stream, features as bytes): before C{<stream:features/>} is sent; change.
     @ivar authenticated: (stream): an avatar was given; refuse, observe.
     @ivar binding: (stream, resource): refuse, change (answers the resource to use, or None for a server-made one).
     @ivar bound: (session): observe.
     @ivar ended: (session): the session is over and not resumable; observe.
     @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
+    @ivar unavailable: (session, stanza): the client broadcast unavailable presence, in whose status there may be a
+        text; not called when a session just ends; observe.
     @ivar outgoing: (session, stanza): from a local client, sender stamped; refuse, change, observe.
     @ivar incoming: (session, stanza): to a local client; refuse, change, observe.
     @ivar loading: (bare JID): a session is about to be bound; observers may answer a Deferred, and the session is not
@@ -83,8 +89,11 @@ class Hooks:
     @ivar registering: (request or None, username): an account is about to be made; refuse.
     @ivar registered: (bare JID): observe.
     @ivar removed: (bare JID): an account is gone with all it stored; observe.
+    @ivar rekeyed: (bare JID): an account's password was changed; observe.
     """
 
+    starting: Hook = field(default_factory=lambda: Hook("starting"))
+    stopping: Hook = field(default_factory=lambda: Hook("stopping"))
     advertising: Hook = field(default_factory=lambda: Hook("advertising"))
     authenticated: Hook = field(default_factory=lambda: Hook("authenticated"))
     binding: Hook = field(default_factory=lambda: Hook("binding"))
@@ -92,6 +101,7 @@ class Hooks:
     bound: Hook = field(default_factory=lambda: Hook("bound"))
     ended: Hook = field(default_factory=lambda: Hook("ended"))
     available: Hook = field(default_factory=lambda: Hook("available"))
+    unavailable: Hook = field(default_factory=lambda: Hook("unavailable"))
     outgoing: Hook = field(default_factory=lambda: Hook("outgoing"))
     incoming: Hook = field(default_factory=lambda: Hook("incoming"))
     undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))
@@ -100,6 +110,7 @@ class Hooks:
     registering: Hook = field(default_factory=lambda: Hook("registering"))
     registered: Hook = field(default_factory=lambda: Hook("registered"))
     removed: Hook = field(default_factory=lambda: Hook("removed"))
+    rekeyed: Hook = field(default_factory=lambda: Hook("rekeyed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +175,8 @@ class Command:
 
     @ivar node: its node.
     @ivar title: its name for people.
-    @ivar execute: called with (request, form values by field or None at the first stage); answers a L{CommandForm}, a
+    @ivar execute: called with (request, form values by field or None at the first stage; values of later stages are
+        added to those of earlier ones); answers a L{CommandForm}, a
         L{CommandResult} or a Deferred of one; raises StanzaError.
     @ivar admin: whether only administrators may.
     """
@@ -181,9 +193,11 @@ class CommandForm:
     A form to fill in.
 
     @ivar form: the C{<x xmlns='jabber:x:data' type='form'/>}.
+    @ivar last: whether the command completes when this form is submitted; otherwise another form will follow.
     """
 
     form: Element
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,3 +216,83 @@ class CommandResult:
 
 
 CommandAnswer = CommandForm | CommandResult
+
+
+# --- service discovery --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoInfo:
+    """
+    What an entity or one of its nodes is and can do (XEP-0030 section 3).
+
+    @ivar identities: (category, type, name); the name may be empty.
+    @ivar features: namespaces and other features.
+    @ivar forms: extended information (XEP-0128).
+    """
+
+    identities: tuple[tuple[str, str, str], ...]
+    features: tuple[str, ...]
+    forms: tuple[Element, ...] = ()
+
+    def toElement(self, node: str | None = None) -> Element:
+        """The C{<query/>} of a disco#info result; the node is mirrored."""
+        children: list[Element] = []
+        for category, type, name in self.identities:
+            attrs = {"category": category, "type": type, **({"name": name} if name else {})}
+            children.append(Element("identity", ns.DISCO_INFO, attrs))
+        children += [Element("feature", ns.DISCO_INFO, {"var": var}) for var in self.features]
+        return Element("query", ns.DISCO_INFO, {} if node is None else {"node": node}, (*children, *self.forms))
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoItem:
+    """
+    One item associated with an entity (XEP-0030 section 4).
+
+    @ivar name: for people, may be empty.
+    @ivar node: None if the item is addressed by its JID alone.
+    """
+
+    jid: str
+    name: str = ""
+    node: str | None = None
+
+    def toElement(self) -> Element:
+        """The C{<item/>}."""
+        attrs = {"jid": self.jid, **({"name": self.name} if self.name else {})}
+        return Element("item", ns.DISCO_ITEMS, attrs if self.node is None else {**attrs, "node": self.node})
+
+
+InfoSource = Callable[["Request", str], "DiscoInfo | Deferred[DiscoInfo | None] | None"]
+"""Called with (request, node): what the node is, or None if it is not one of the source's. May raise StanzaError."""
+
+ItemSource = Callable[["Request", str], "Sequence[DiscoItem] | Deferred[Sequence[DiscoItem] | None] | None"]
+"""Called with (request, node): the node's items, or None if it is not one of the source's. May raise StanzaError."""
+
+
+@dataclass(slots=True, eq=False)
+class Disco:
+    """
+    What features tell service discovery on one host, besides identities and namespaces. Sources are asked in order
+    until one answers; those of accounts are asked only on behalf of somebody who may know of the account.
+
+    @ivar forms: extended information about the domain (XEP-0128); also part of its entity capabilities.
+    @ivar info: nodes of the domain.
+    @ivar items: items of the domain's nodes; the empty node stands for none: then all sources' items are listed.
+    @ivar accountInfo: nodes of accounts.
+    @ivar accountItems: items of accounts' nodes, and of accounts with the empty node.
+    """
+
+    forms: list[Element] = field(default_factory=list)
+    info: list[InfoSource] = field(default_factory=list)
+    items: list[ItemSource] = field(default_factory=list)
+    accountInfo: list[InfoSource] = field(default_factory=list)
+    accountItems: list[ItemSource] = field(default_factory=list)
+
+
+def domainInfo(host: Any) -> DiscoInfo:
+    """What the domain of a host is and can do, in the canonical order of XEP-0115 section 5.1."""
+    return DiscoInfo(
+        tuple(sorted(host.identities)), tuple(sorted(host.namespaces, key=str.encode)), tuple(host.disco.forms)
+    )

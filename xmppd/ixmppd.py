@@ -178,6 +178,18 @@ class ManagedSessionRecord:
 # --- trust, login, accounts ---------------------------------------------------------------------------------------
 
 
+class IPasswords(Interface):
+    """
+    Passwords to keys and back to yes or no; the work is done off the reactor's thread, a bounded number at a time.
+    """
+
+    def derive(password: str) -> Deferred[Sequence[StoredKeys]]:
+        """The keys to store, one per hash. Fails with StanzaError not-acceptable for a password that can't be used."""
+
+    def check(bare: str, password: str) -> Deferred[bool]:
+        """Whether it is the account's password; takes as long for an account that isn't there."""
+
+
 class IAccount(Interface):
     """The avatar of a registered user; asked for at the portal, once per session."""
 
@@ -214,8 +226,14 @@ class IStreamTransport(Interface):
     def write(data: bytes) -> None:
         """Queue bytes; they leave once per turn of the reactor."""
 
-    def startTLS() -> None:
-        """Begin the server's side of a TLS handshake after what was written so far."""
+    def startTLS(domain: str) -> None:
+        """
+        Send what was written so far and begin the server's side of a TLS handshake with that domain's certificate.
+        The stream's C{secured} is called with the facts when it is complete.
+        """
+
+    def canStartTLS(domain: str) -> bool:
+        """Whether there is a certificate to show for that domain."""
 
     def loseConnection() -> None:
         """Close after everything queued was written."""
@@ -223,14 +241,34 @@ class IStreamTransport(Interface):
     def abortConnection() -> None:
         """Close now."""
 
-    def pauseProducing() -> None:
-        """Stop reading."""
+    def pauseReading() -> None:
+        """Stop reading; counted, so that several may want it."""
 
-    def resumeProducing() -> None:
-        """Read again."""
+    def resumeReading() -> None:
+        """Read again, when everybody who paused has resumed."""
 
     def unsent() -> int:
         """How many bytes wait in this process or in the kernel's send queue."""
+
+
+class IReception(Interface):
+    """
+    What all streams of clients share: who is served, under which policy, and who comes too often. One per process.
+    """
+
+    clock: IClock = Attribute("The time.")
+    entropy: IEntropy = Attribute("Randomness.")
+    limits: Any = Attribute("L{xmppd.config.Limits} of the moment.")
+    requireTLS: bool = Attribute("Whether clients have to use TLS before they log in.")
+
+    def host(domain: str) -> IHost | None:
+        """The host of a domain, canonical, or None."""
+
+    def mayAuthenticate(address: str) -> bool:
+        """Whether there have been few enough failed logins from an address. Per attempt."""
+
+    def authenticationFailed(address: str) -> None:
+        """Count a failed login."""
 
 
 class IClientStream(Interface):
@@ -249,6 +287,13 @@ class IClientStream(Interface):
     language: str | None = Attribute("xml:lang of the client's header, or None.")
     mechanism: str | None = Attribute("The SASL mechanism that succeeded, or None.")
     clock: IClock = Attribute("The time, to schedule with.")
+    reception: IReception = Attribute("What all streams of clients share.")
+    transport: IStreamTransport = Attribute("The connection.")
+    closed: bool = Attribute("Whether it has ended.")
+    slots: dict[str, Any] = Attribute("What features keep with this stream, by their own name.")
+
+    def authenticationFailed(mechanism: str, name: str | None, reason: str) -> None:
+        """Log and count a failed login; closes the stream after too many."""
 
     def write(data: bytes) -> None:
         """Send one complete element that is not a stanza, or a tag of the stream."""
@@ -522,6 +567,15 @@ class IHost(Interface):
     custody: Callable[[ISession, Stanza], ICustody] | None = Attribute(
         "Makes custodies for sessions without stream management; set by XEP-0198."
     )
+    passwords: IPasswords = Attribute("Derives and checks keys; set before features join.")
+    registrar: IRegistrar = Attribute("Makes, changes and removes accounts.")
+    invitations: IInvitations | None = Attribute("Invitations to register, if a feature provides them.")
+    disco: Any = Attribute("L{xmppd.hooks.Disco}: what features tell service discovery.")
+    lifecycle: Callable[[str, float], None] | None = Attribute(
+        'Ends the server: called with "restart" or "shutdown" and a delay in seconds. None: nobody can; set before'
+        " features join."
+    )
+    stopping: bool = Attribute("Whether the server is shutting down: new streams are refused.")
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
     streamFeatures: list[IStreamFeature] = Attribute("Stream features, kept sorted by rank.")
@@ -566,6 +620,74 @@ class IHost(Interface):
 
     def option(feature: str, key: str) -> Any:
         """The value of a feature's option on this host."""
+
+
+class IRegistrar(Interface):
+    """
+    Makes, changes and removes the accounts of one host, whoever asks: users in-band, administrators, xmppctl. Every
+    method answers a Deferred, which fails with StanzaError for what can't be done, or with L{StoreUnavailable}.
+    """
+
+    def prepare(username: str) -> str:
+        """The bare JID a user name stands for. Raises StanzaError not-acceptable."""
+
+    def create(username: str, password: str, request: Request | None = None) -> Deferred[str]:
+        """
+        Make an account and answer its bare JID. C{conflict} if there is one, C{not-acceptable} for a bad name or
+        password; what the C{registering} hook refuses is refused.
+        """
+
+    def setPassword(bare: str, password: str) -> Deferred[None]:
+        """Replace an account's keys. C{item-not-found} if there is no account."""
+
+    def setDisabled(bare: str, disabled: bool) -> Deferred[None]:
+        """Refuse login from now on, and end the account's sessions; or allow it again. C{item-not-found}."""
+
+    def remove(bare: str, last: ISession | None = None) -> Deferred[None]:
+        """
+        Remove an account with all it stored: its sessions end with C{not-authorized}, its subscriptions are
+        cancelled (XEP-0077 section 3.2). C{item-not-found}.
+
+        @param last: a session that has to hear the answer first; it ends a turn of the reactor later.
+        """
+
+    def endSessions(bare: str, resource: str | None = None) -> int:
+        """End the sessions of an account, or one of them; answers how many there were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """
+    An invitation to register one account (XEP-0445). Its token is known only to who was given it.
+
+    @ivar id: names it among administrators; can't be used to register.
+    @ivar username: the localpart that it is for and that is reserved meanwhile, or None for any.
+    @ivar expires: seconds since the epoch.
+    @ivar creator: bare JID of who made it, or empty.
+    """
+
+    id: str
+    username: str | None
+    expires: float
+    creator: str = ""
+
+
+class IInvitations(Interface):
+    """Invitations to register at one host."""
+
+    def create(username: str | None = None, seconds: float | None = None, creator: str = "") -> Deferred[
+        tuple[Invitation, str, str]
+    ]:
+        """
+        Make one; answers it, its token, and the C{xmpp:} URI to hand out. Fails with StanzaError: C{not-acceptable}
+        for a bad name, C{conflict} for one in use, C{resource-constraint} if too many are open.
+        """
+
+    def open() -> Deferred[Sequence[Invitation]]:
+        """Those that can be used, the one that expires first first."""
+
+    def revoke(id: str) -> Deferred[bool]:
+        """Make it useless; answers whether there was one."""
 
 
 class IPresence(Interface):

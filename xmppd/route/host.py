@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementedBy, implementer
 
 from xmppd.adapters import Adapters
-from xmppd.hooks import Command, Hooks
+from xmppd.hooks import Command, Disco, Hooks
 from xmppd.ixmppd import (
     IAnonymousSession,
     IBindRestriction,
@@ -27,6 +27,8 @@ from xmppd.ixmppd import (
     IDestination,
     IEntropy,
     IHost,
+    IInvitations,
+    IPasswords,
     IPresence,
     IReceiveRestriction,
     IRouter,
@@ -38,6 +40,7 @@ from xmppd.ixmppd import (
     StoreUnavailable,
 )
 from xmppd.route.delivery import deliverMessage
+from xmppd.route.registrar import Registrar
 from xmppd.route.sessions import Session
 from xmppd.wire import ns
 from xmppd.wire.element import Element
@@ -101,6 +104,11 @@ class Host:
         self._asked: dict[str, tuple[str, Deferred[Stanza]]] = {}
         self._admins = frozenset(config.admins)
         self.stopping = False
+        self.disco = Disco()
+        self.passwords = cast(IPasswords, None)
+        self.invitations: IInvitations | None = None
+        self.lifecycle: Callable[[str, float], None] | None = None
+        self.registrar = Registrar(self)
         self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
         self.hooks.removed.addObserver(lambda bare: self._known.pop(bare, None))
 
@@ -125,6 +133,12 @@ class Host:
         if command.node in self.commands:
             raise ValueError(f"there is a command {command.node} already")
         self.commands[command.node] = command
+
+    def reconfigure(self, config: Any, limits: Any) -> None:
+        """Use another configuration from now on; features that keep values from theirs keep the old ones."""
+        self.config = config
+        self.limits = limits
+        self._admins = frozenset(config.admins)
 
     def isAdmin(self, jid: JID) -> bool:
         """See L{IHost}."""

@@ -1,0 +1,146 @@
+"""Tests of L{xmppd.route.registrar}."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.doubles import Rig
+from tests.marks import spec
+from xmppd.ixmppd import IRegistrar, RosterItem
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition
+
+JULIET = "juliet@example.org"
+
+
+class RegistrarTests(SynchronousTestCase):
+    """Accounts come, change and go."""
+
+    def setUp(self) -> None:
+        self.rig = Rig()
+        self.registrar = self.rig.host.registrar
+        self.heard: list[tuple[str, str]] = []
+        for name in ("registered", "removed", "rekeyed"):
+            getattr(self.rig.host.hooks, name).addObserver(lambda bare, name=name: self.heard.append((name, bare)))
+
+    def assertRefused(self, condition: StanzaCondition, deferred: Any) -> None:
+        """The Deferred has failed with a stanza error."""
+        self.assertEqual(self.failureResultOf(deferred, StanzaError).value.condition, condition)
+
+    def test_provides(self) -> None:
+        """It provides its interface."""
+        verifyObject(IRegistrar, self.registrar)
+
+    def test_create(self) -> None:
+        """An account is made of a prepared name, and is told of."""
+        self.assertEqual(self.successResultOf(self.registrar.create("Juliet", "R0m30")), JULIET)
+        self.assertEqual(self.heard, [("registered", JULIET)])
+        self.assertTrue(self.successResultOf(self.rig.host.passwords.check(JULIET, "R0m30")))
+
+    def test_createConflict(self) -> None:
+        """Twice the same name is a conflict, however it is written."""
+        self.successResultOf(self.registrar.create("juliet", "a"))
+        self.assertRefused(StanzaCondition.CONFLICT, self.registrar.create("JULIET", "b"))
+
+    def test_createUnusable(self) -> None:
+        """Bad names and passwords make no account."""
+        for name, password in (("", "x"), ("a@b", "x"), ("a" * 1024, "x"), ("ok", ""), ("ok", "a\x07")):
+            self.assertRefused(StanzaCondition.NOT_ACCEPTABLE, self.registrar.create(name, password))
+        self.assertEqual(self.successResultOf(self.rig.host.accounts.count("example.org")), 0)
+
+    def test_createRefused(self) -> None:
+        """What joined C{registering} may refuse."""
+        error = StanzaError(StanzaCondition.NOT_ALLOWED)
+        self.rig.host.hooks.registering.addRefusal(lambda request, name: error if name == "juliet" else None)
+        self.assertRefused(StanzaCondition.NOT_ALLOWED, self.registrar.create("Juliet", "x"))
+        self.successResultOf(self.registrar.create("romeo", "x"))
+
+    def test_setPassword(self) -> None:
+        """A new password replaces the old, and is told of."""
+        self.successResultOf(self.registrar.create("juliet", "old"))
+        self.successResultOf(self.registrar.setPassword(JULIET, "new"))
+        self.assertFalse(self.successResultOf(self.rig.host.passwords.check(JULIET, "old")))
+        self.assertTrue(self.successResultOf(self.rig.host.passwords.check(JULIET, "new")))
+        self.assertIn(("rekeyed", JULIET), self.heard)
+
+    def test_unknown(self) -> None:
+        """Nobody's account, or another host's, is not found."""
+        for bare in ("nobody@example.org", "juliet@example.com"):
+            self.assertRefused(StanzaCondition.ITEM_NOT_FOUND, self.registrar.setPassword(bare, "x"))
+            self.assertRefused(StanzaCondition.ITEM_NOT_FOUND, self.registrar.setDisabled(bare, True))
+            self.assertRefused(StanzaCondition.ITEM_NOT_FOUND, self.registrar.remove(bare))
+
+    @spec("XEP-0133", "4.3", "4.4")
+    def test_setDisabled(self) -> None:
+        """Disabling ends the sessions and keeps the data; a login under way comes to nothing until it is undone."""
+        session, stream = self.rig.bind(JULIET + "/balcony")
+        self.successResultOf(self.registrar.setDisabled(JULIET, True))
+        self.assertTrue(session.over)
+        self.assertEqual(stream.closedWith and stream.closedWith.condition, StreamCondition.NOT_AUTHORIZED)
+        record = self.successResultOf(self.rig.host.accounts.get(JULIET))
+        self.assertTrue(record and record.disabled)
+        late, _ = self.rig.bind(JULIET + "/late")
+        self.assertTrue(late.over)
+        self.successResultOf(self.registrar.setDisabled(JULIET, False))
+        again, _ = self.rig.bind(JULIET + "/again")
+        self.assertFalse(again.over)
+
+    @spec("XEP-0077", "3.2")
+    def test_remove(self) -> None:
+        """All data goes, subscriptions are cancelled in both directions, all sessions end."""
+        session, stream = self.rig.bind(JULIET + "/balcony")
+        friend, _ = self.rig.bind("romeo@example.org/orchard")
+        self.rig.host.rosters.putMany(
+            JULIET,
+            [
+                RosterItem("romeo@example.org", subscription="both"),
+                RosterItem("nurse@example.org", subscription="from"),
+                RosterItem("paris@example.org", subscription="none", ask=True),
+                RosterItem("tybalt@example.org"),
+            ],
+        )
+        self.successResultOf(self.registrar.remove(JULIET))
+        arrived = [(s.attrs["type"], s.attrs["to"]) for s, _ in self.rig.host.presence.arrivedStanzas]
+        self.assertEqual(
+            arrived,
+            [
+                ("unsubscribed", "romeo@example.org"),
+                ("unsubscribe", "romeo@example.org"),
+                ("unsubscribed", "nurse@example.org"),
+                ("unsubscribe", "paris@example.org"),
+            ],
+        )
+        self.assertTrue(session.over)
+        self.assertEqual(stream.closedWith and stream.closedWith.condition, StreamCondition.NOT_AUTHORIZED)
+        self.assertFalse(friend.over)
+        self.assertIn(("removed", JULIET), self.heard)
+        self.assertFalse(self.successResultOf(self.rig.host.exists(JULIET)))
+
+    def test_removeSparesTheLast(self) -> None:
+        """The session that asked hears the answer before it ends."""
+        session, _ = self.rig.bind(JULIET + "/balcony")
+        other, _ = self.rig.bind(JULIET + "/other")
+        self.successResultOf(self.registrar.remove(JULIET, session))
+        self.assertTrue(other.over)
+        self.assertFalse(session.over)
+        self.rig.clock.advance(0)
+        self.assertTrue(session.over)
+
+    def test_newOwner(self) -> None:
+        """Whoever registers the name again can log in."""
+        self.rig.bind(JULIET + "/balcony")
+        self.successResultOf(self.registrar.remove(JULIET))
+        self.successResultOf(self.registrar.create("juliet", "x"))
+        session, _ = self.rig.bind(JULIET + "/balcony")
+        self.assertFalse(session.over)
+
+    @spec("XEP-0133", "4.5")
+    def test_endSessions(self) -> None:
+        """One session ends by its resource, all without one."""
+        for resource in "abc":
+            self.rig.bind(f"{JULIET}/{resource}")
+        self.assertEqual(self.registrar.endSessions(JULIET, "a"), 1)
+        self.assertEqual(self.registrar.endSessions(JULIET, "a"), 0)
+        self.assertEqual(self.registrar.endSessions(JULIET), 2)

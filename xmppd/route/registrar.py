@@ -1,0 +1,157 @@
+"""
+Makes, changes and removes the accounts of a host, the same way whoever asks (XEP-0077, XEP-0133, xmppctl).
+
+Theory of operation: the store is asked first, and only what it has done is told to others. A login that was under way
+while its account was removed or disabled would bind afterwards; a bounded list of such accounts ends these sessions at
+the moment they are bound.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from xmppd.ixmppd import Exists, IHost, IRegistrar, ISession, Missing, Request, RosterItem
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.jid import JIDMalformed, fromParts, prepareLocal
+from xmppd.wire.stanza import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+BARRED = 10_000
+"""How many removed or disabled accounts are remembered until their last logins must have come to an end."""
+
+
+@implementer(IRegistrar)
+class Registrar:
+    """See L{IRegistrar}."""
+
+    def __init__(self, host: IHost) -> None:
+        self._host = host
+        self._barred: OrderedDict[str, None] = OrderedDict()
+        host.hooks.bound.addObserver(self._bound)
+        host.hooks.registered.addObserver(self._admit)
+
+    # --- logins that come too late
+
+    def _bar(self, bare: str) -> None:
+        self._barred[bare] = None
+        if len(self._barred) > BARRED:
+            self._barred.popitem(last=False)
+
+    def _admit(self, bare: str) -> None:
+        self._barred.pop(bare, None)
+
+    def _bound(self, session: ISession) -> None:
+        """A login that had begun before its account was removed or disabled ends here."""
+        if session.bare in self._barred:
+            session.end(StreamError(StreamCondition.NOT_AUTHORIZED))
+
+    # --- accounts
+
+    def prepare(self, username: str) -> str:
+        """See L{IRegistrar}."""
+        try:
+            return fromParts(prepareLocal(username), self._host.domain, None).bare
+        except JIDMalformed as error:
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, error.text) from error
+
+    def create(self, username: str, password: str, request: Request | None = None) -> Deferred[str]:
+        """See L{IRegistrar}."""
+        return Deferred.fromCoroutine(self._create(username, password, request))
+
+    async def _create(self, username: str, password: str, request: Request | None) -> str:
+        host = self._host
+        bare = self.prepare(username)
+        for refuse in host.hooks.registering.refuse:
+            error = refuse(request, bare.rpartition("@")[0])
+            if error is not None:
+                raise error
+        if await host.accounts.get(bare) is not None:
+            raise StanzaError(StanzaCondition.CONFLICT, "There is an account by that name.")
+        keys = await host.passwords.derive(password)
+        try:
+            await host.accounts.create(bare, keys, host.clock.seconds())
+        except Exists:
+            raise StanzaError(StanzaCondition.CONFLICT, "There is an account by that name.") from None
+        host.hooks.registered.notify(bare)
+        return bare
+
+    def setPassword(self, bare: str, password: str) -> Deferred[None]:
+        """See L{IRegistrar}."""
+        return self._known(self._setPassword, bare, password)
+
+    async def _setPassword(self, bare: str, password: str) -> None:
+        keys = await self._host.passwords.derive(password)
+        await self._host.accounts.setKeys(bare, keys)
+        self._host.hooks.rekeyed.notify(bare)
+
+    def setDisabled(self, bare: str, disabled: bool) -> Deferred[None]:
+        """See L{IRegistrar}."""
+        return self._known(self._setDisabled, bare, disabled)
+
+    async def _setDisabled(self, bare: str, disabled: bool) -> None:
+        await self._host.accounts.setDisabled(bare, disabled)
+        if disabled:
+            self._bar(bare)
+            self.endSessions(bare)
+        else:
+            self._admit(bare)
+
+    def _known(
+        self, act: Callable[..., Coroutine[Deferred[Any], Any, None]], bare: str, *arguments: object
+    ) -> Deferred[None]:
+        """Act on an account of this host; whoever isn't there is not found."""
+
+        async def acting() -> None:
+            try:
+                if bare.rpartition("@")[2] != self._host.domain:
+                    raise Missing(bare)
+                await act(bare, *arguments)
+            except Missing:
+                raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "There is no such account.") from None
+
+        return Deferred.fromCoroutine(acting())
+
+    def remove(self, bare: str, last: ISession | None = None) -> Deferred[None]:
+        """See L{IRegistrar}."""
+        return self._known(self._remove, bare, last)
+
+    async def _remove(self, bare: str, last: ISession | None) -> None:
+        host = self._host
+        roster = await host.rosters.get(bare)
+        await host.accounts.remove(bare)
+        self._bar(bare)
+        self.endSessions(bare, spare=last)
+        for item in roster.items:
+            self._unsubscribe(bare, item)
+        host.hooks.removed.notify(bare)
+        if last is not None:
+            host.clock.callLater(0, self.endSessions, bare)
+
+    def _unsubscribe(self, bare: str, item: RosterItem) -> None:
+        """Cancel both directions of a subscription (RFC 6121 sections 3.2 and 3.3)."""
+        types = []
+        if item.subscription in ("from", "both") or item.pendingIn is not None:
+            types.append("unsubscribed")
+        if item.subscription in ("to", "both") or item.ask:
+            types.append("unsubscribe")
+        for type in types:
+            self._host.router.route(build("presence", {"type": type, "from": bare, "to": item.jid}))
+
+    def endSessions(self, bare: str, resource: str | None = None, spare: ISession | None = None) -> int:
+        """See L{IRegistrar}; C{spare} goes on."""
+        there = self._host.sessions.get(bare, {})
+        ending = [
+            session
+            for name, session in list(there.items())
+            if session is not spare and (resource is None or name == resource)
+        ]
+        for session in ending:
+            session.end(StreamError(StreamCondition.NOT_AUTHORIZED))
+        return len(ending)
