@@ -267,6 +267,8 @@ class SQLiteSchemaTests(_Migrated, TestCase):
             store.spool._sqlRelease,
             store.spool._sqlRename,
             store.spool._sqlRemove,
+            store.spool._sqlHold,
+            store.spool._sqlInbound,
             store.facts._sqlGet,
             store.facts._sqlAll,
             store.facts._sqlKinds,
@@ -275,9 +277,13 @@ class SQLiteSchemaTests(_Migrated, TestCase):
             names = dict.fromkeys(
                 ("account", "hashName", "host", "after", "most", "owner", "recipient", "queue", "heir"), ""
             )
-            names |= dict.fromkeys(("whose", "what", "which"), "") | {"ids": "[1]"}
+            names |= dict.fromkeys(("whose", "what", "which"), "") | {
+                "gone": "[[1]]",
+                "queued": "[[1, 1]]",
+                "taken": "[[1, 1]]",
+            }
             plan = connection.execute("EXPLAIN QUERY PLAN " + statement, names).fetchall()
-            details = [row[3] for row in plan if "json_each" not in row[3] and "anon_1" not in row[3]]
+            details = [row[3] for row in plan if "json_each" not in row[3] and "SCAN anon" not in row[3]]
             self.assertFalse([each for each in details if each.startswith("SCAN")], statement)
 
 

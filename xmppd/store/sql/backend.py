@@ -11,23 +11,23 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import IO, Any
 
 from sqlalchemy import (
     ARRAY,
     URL,
-    BigInteger,
     Compiled,
     Engine,
     Executable,
+    FromClause,
     NullPool,
-    Select,
     Table,
     bindparam,
     create_engine,
     event,
     func,
+    literal_column,
     make_url,
     select,
 )
@@ -91,12 +91,12 @@ class Backend:
         head, values, group = text.partition("VALUES ")
         return head + values + ", ".join([group] * rows)
 
-    def elements(self, name: str) -> Select[Any]:
-        """A sub-select of the numbers in the parameter C{name}, whose value L{array} made."""
+    def rows(self, name: str, columns: Mapping[str, Any]) -> FromClause:
+        """A table of the rows in the parameter C{name}, whose value L{rowsOf} made; columns by name and type."""
         raise NotImplementedError
 
-    def array(self, numbers: Collection[int]) -> Any:
-        """The value of a parameter for L{elements}."""
+    def rowsOf(self, name: str, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
+        """The parameters for L{rows}."""
         raise NotImplementedError
 
     # --- connections
@@ -175,13 +175,18 @@ class SQLiteBackend(Backend):
         """SQLite's C{INSERT}."""
         return sqlite.insert(table)
 
-    def elements(self, name: str) -> Select[Any]:
-        """Numbers of a JSON array."""
-        return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+    def rows(self, name: str, columns: Mapping[str, Any]) -> FromClause:
+        """A JSON array of arrays, taken apart by C{json_each}."""
+        each = func.json_each(bindparam(name)).table_valued("value")
+        cells = [
+            func.json_extract(each.c.value, literal_column(f"'$[{n}]'")).label(column)
+            for n, column in enumerate(columns)
+        ]
+        return select(*cells).subquery()
 
-    def array(self, numbers: Collection[int]) -> Any:
-        """A JSON array."""
-        return json.dumps(list(numbers))
+    def rowsOf(self, name: str, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
+        """One parameter: a JSON array of arrays."""
+        return {name: json.dumps(list(rows))}
 
     def acquire(self) -> None:
         """Lock, make the file with mode 0600 if there is none, migrate."""
@@ -284,13 +289,14 @@ class PostgreSQLBackend(Backend):
         """PostgreSQL's C{INSERT}."""
         return postgresql.insert(table)
 
-    def elements(self, name: str) -> Select[Any]:
-        """Numbers of an array."""
-        return select(func.unnest(bindparam(name, type_=ARRAY(BigInteger))))
+    def rows(self, name: str, columns: Mapping[str, Any]) -> FromClause:
+        """An array per column, taken apart by C{unnest}."""
+        arrays = [bindparam(f"{name}{n}", type_=ARRAY(kind)) for n, kind in enumerate(columns.values())]
+        return func.unnest(*arrays).table_valued(*columns).render_derived()
 
-    def array(self, numbers: Collection[int]) -> Any:
-        """A list."""
-        return list(numbers)
+    def rowsOf(self, name: str, rows: Collection[Sequence[Any]]) -> dict[str, Any]:
+        """A parameter per column: a list."""
+        return {f"{name}{n}": list(column) for n, column in enumerate(zip(*rows, strict=True))}
 
     def acquire(self) -> None:
         """Check that others are out and that every text can be stored, then migrate."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, null, select
+from sqlalchemy import BigInteger, Text, bindparam, func, literal_column, null, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -121,17 +121,19 @@ class SQLSpool:
         held = table.holder == bindparam("queue")
         free = {"holder": null(), "sequence": literal_column("0")}
         self._sqlAdd = [(size, backend.insertMany(spool, size)) for size in CHUNKS]
-        self._sqlRemove = text(spool.delete().where(table.id.in_(backend.elements("ids"))))
+        gone = backend.rows("gone", {"number": BigInteger})
+        self._sqlRemove = text(spool.delete().where(table.id.in_(select(gone.c.number))))
         self._sqlOffline = text(
             select(*message).where(offline).order_by(table.id).limit(bindparam("most")).offset(literal_column("0"))
         )
         self._sqlCount = text(select(func.count()).select_from(spool).where(offline))
         self._sqlHeld = text(select(*message).where(held).order_by(table.id))
         self._sqlRelease = text(spool.update().where(held).values(free))
+        queued = backend.rows("queued", {"message": BigInteger, "place": BigInteger})
         self._sqlHold = text(
             spool.update()
-            .where(table.id == bindparam("which"))
-            .values(holder=bindparam("queue"), sequence=bindparam("number"))
+            .where(table.id == queued.c.message)
+            .values(holder=bindparam("queue"), sequence=queued.c.place)
         )
         self._sqlRename = text(spool.update().where(held).values(holder=bindparam("heir")))
         self._sqlReleaseUnheld = text(
@@ -142,9 +144,8 @@ class SQLSpool:
         text = backend.text
         table = sessions.c
         self._sqlSave = backend.upsert(sessions)
-        self._sqlInbound = text(
-            sessions.update().where(table.token == bindparam("which")).values(inbound=bindparam("taken"))
-        )
+        taken = backend.rows("taken", {"session": Text, "amount": BigInteger})
+        self._sqlInbound = text(sessions.update().where(table.token == taken.c.session).values(inbound=taken.c.amount))
         self._sqlRemoveSession = text(sessions.delete().where(table.token == bindparam("which")))
         self._sqlSessions = text(
             select(table.token, table.jid, table.inbound, table.outbound, table.expires, table.state)
@@ -245,7 +246,8 @@ class SQLSpool:
                 position += size
 
     def _runRemove(self, connection: Connection, ids: Sequence[int]) -> None:
-        connection.execute(self._sqlRemove, {"ids": self._backend.array(ids)})
+        if ids:
+            connection.execute(self._sqlRemove, self._backend.rowsOf("gone", [(id,) for id in ids]))
 
     def _runRemoveMany(self, connection: Connection, jobs: Sequence[tuple[Any, ...]]) -> Sequence[None]:
         self._runRemove(connection, tuple(chain.from_iterable(arguments[0] for arguments in jobs)))
@@ -258,14 +260,12 @@ class SQLSpool:
 
     def _runAcknowledgeMany(self, connection: Connection, jobs: Sequence[tuple[Any, ...]]) -> Sequence[Sequence[int]]:
         latest = {token: inbound for _, token, inbound in jobs}
-        rows = [{"which": token, "taken": inbound} for token, inbound in latest.items()]
-        connection.cursor().executemany(self._sqlInbound, rows)
+        connection.execute(self._sqlInbound, self._backend.rowsOf("taken", tuple(latest.items())))
         return self._runAddMany(connection, jobs)
 
     def _runHold(self, connection: Connection, pairs: Sequence[tuple[int, int]], holder: str) -> None:
-        rows = [{"which": id, "number": sequence, "queue": holder} for id, sequence in pairs]
-        if rows:
-            connection.cursor().executemany(self._sqlHold, rows)
+        if pairs:
+            connection.execute(self._sqlHold, {"queue": holder} | self._backend.rowsOf("queued", pairs))
 
     def _runRelease(self, connection: Connection, holder: str) -> int:
         return connection.execute(self._sqlRelease, {"queue": holder}).rowcount
