@@ -241,7 +241,23 @@ class ClientConnection(Protocol):
             except SSL.Error as error:
                 self._tlsFailed(error)
                 return
-        self.transport.write(data)
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        """
+        Write to the socket. If nothing is queued before it, at once: the reactor's own way takes two more of its turns
+        and two more system calls.
+        """
+        transport = self.transport
+        writeSomeData = getattr(transport, "writeSomeData", None)
+        if writeSomeData is None or not transport.connected or transport.disconnecting or transportQueue(transport):
+            transport.write(data)
+            return
+        sent = writeSomeData(data)
+        if isinstance(sent, BaseException):
+            sent = 0  # the reactor will meet the same error, and knows what to do
+        if sent < len(data):
+            transport.write(data[sent:])
 
     def _checkQueue(self) -> None:
         """The client doesn't read: how much waits for it."""
@@ -323,11 +339,8 @@ class ClientConnection(Protocol):
 
 def transportQueue(transport: Any) -> int:
     """How many bytes wait in Twisted's transport."""
-    return (
-        len(getattr(transport, "dataBuffer", b""))
-        - getattr(transport, "offset", 0)
-        + getattr(transport, "_tempDataLen", 0)
-    )
+    waiting = len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
+    return int(waiting + getattr(transport, "_tempDataLen", 0))
 
 
 def kernelQueue(transport: Any) -> int:
