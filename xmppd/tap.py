@@ -44,6 +44,7 @@ from xmppd.services import Listeners, Part, Reception, SequentialService, Stream
 from xmppd.store.memory import MemoryStore
 from xmppd.store.sql.store import SQLStore
 from xmppd.stream.binding import BIND, Binding, refuseSecondBinding
+from xmppd.stream.component import Component, ComponentStream
 from xmppd.stream.starttls import StartTLS
 from xmppd.trust.certificates import CertificateError, loadCertificates
 from xmppd.trust.identities import namesFromDER
@@ -128,6 +129,7 @@ class Server:
         checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
         for hostConfig in config.hosts.values():
             self._makeHost(hostConfig, self._found)
+        self.components = self._makeComponents()
         self.streams = Streams(self.connections, self.reception)
         self.listeners = Listeners(self._endpoints())
         self.started = self.clock.seconds()
@@ -153,6 +155,17 @@ class Server:
         host.addStreamFeature(Binding())
         host.respond("account", "set", BIND, refuseSecondBinding)
         self.features[domain] = catalogue.join(found, host, hostConfig)
+
+    def _makeComponents(self) -> dict[str, Component]:
+        """The doors of external components (XEP-0114)."""
+        made = {}
+        for domain, each in self.config.components.items():
+            made[domain] = Component(domain, each.secret, self.router)
+            self.router.addDestination(made[domain])
+            for host in self.hosts.values():
+                if domain.endswith("." + host.domain):
+                    host.services[domain] = ""
+        return made
 
     async def _startHosts(self) -> None:
         for host in self.hosts.values():
@@ -203,7 +216,14 @@ class Server:
             creator = self.tls.forDirect(CLIENT_PROTOCOL)
             direct = ClientFactory(self.reception, self.admission, self.turns, self.tls, creator, self.connections)
             endpoints += [("listen.c2s_tls", text, direct) for text in listen.c2sTls]
+        endpoints += [("listen.component", text, self._componentFactory()) for text in listen.component]
         return [(name, self._endpoint(name, text), factory) for name, text, factory in endpoints]
+
+    def _componentFactory(self) -> ClientFactory:
+        def stream(transport: Any, reception: Any) -> ComponentStream:
+            return ComponentStream(transport, reception, self.components, self.router)
+
+        return ClientFactory(self.reception, self.admission, self.turns, None, None, self.connections, stream)
 
     def _endpoint(self, name: str, text: str) -> Any:
         try:

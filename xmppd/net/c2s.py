@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import struct
 import termios
+from collections.abc import Callable
 from typing import Any
 
 from OpenSSL import SSL
@@ -124,7 +125,7 @@ class ClientConnection(Protocol):
         setNoDelay = getattr(self.transport, "setTcpNoDelay", None)
         if setNoDelay is not None:
             setNoDelay(True)
-        self.stream = ClientStream(self, shared.reception)
+        self.stream = shared.makeStream(self, shared.reception)
         if refusal is not None:
             log.info("connection refused: address={address} reason={reason}", address=self.address, reason=refusal)
             self.stream.close(StreamError(StreamCondition.POLICY_VIOLATION, f"There are {refusal}."))
@@ -361,6 +362,7 @@ class ClientFactory(Factory):
 
     @ivar connections: those that are open.
     @ivar direct: the creator for direct TLS, or None for STARTTLS.
+    @ivar makeStream: makes the stream of a connection.
     """
 
     noisy = False
@@ -373,7 +375,9 @@ class ClientFactory(Factory):
         serverTLS: ServerTLS | None,
         direct: Any = None,
         connections: set[ClientConnection] | None = None,
+        makeStream: Callable[[ClientConnection, IReception], Any] = ClientStream,
     ) -> None:
+        self.makeStream = makeStream
         self.reception = reception
         self.admission = admission
         self.turns = turns
