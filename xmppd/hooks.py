@@ -72,7 +72,8 @@ class Hooks:
     @ivar advertising: (stream, features as bytes): before C{<stream:features/>} is sent; change.
     @ivar authenticated: (stream): an avatar was given; refuse, observe.
     @ivar binding: (stream, resource): refuse, change (answers the resource to use, or None for a server-made one).
-    @ivar bound: (session): observe.
+    @ivar bound: (session): observe. The session has no stream if it was revived after a restart of the server.
+    @ivar resumed: (session): a hibernating session has a stream again (XEP-0198 section 5); observe.
     @ivar ended: (session): the session is over and not resumable; observe.
     @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
     @ivar unavailable: (session, stanza): the client broadcast unavailable presence, in whose status there may be a
@@ -99,6 +100,7 @@ class Hooks:
     binding: Hook = field(default_factory=lambda: Hook("binding"))
     loading: Hook = field(default_factory=lambda: Hook("loading"))
     bound: Hook = field(default_factory=lambda: Hook("bound"))
+    resumed: Hook = field(default_factory=lambda: Hook("resumed"))
     ended: Hook = field(default_factory=lambda: Hook("ended"))
     available: Hook = field(default_factory=lambda: Hook("available"))
     unavailable: Hook = field(default_factory=lambda: Hook("unavailable"))

@@ -379,11 +379,20 @@ class ISession(Interface):
     priority: int = Attribute("Priority of the last available presence, -128..127.")
     presence: Stanza | None = Attribute("The last available presence broadcast, stamped; None while unavailable.")
     interested: bool = Attribute("Whether it asked for the roster (RFC 6121 section 2.2).")
-    slots: dict[str, Any] = Attribute("What features keep with this session, by their own name.")
+    slots: dict[str, Any] = Attribute(
+        'What features keep with this session, by their own name. The slot "kept" is a dict of JSON values, by the name of'
+        " the feature: with stream management it survives a restart of the server, and is there when C{bound} is notified."
+    )
     created: float = Attribute("When it was bound, seconds since the epoch.")
-    outlet: Callable[[Stanza], None] = Attribute("Where stanzas to the client go; stream management replaces it.")
+    outlet: Callable[[Stanza], None] = Attribute(
+        "Where stanzas to the client go. Whoever stands in front of another outlet is a bound method of an object that"
+        " keeps the other in its attribute C{below}; stream management is always the lowest."
+    )
     inbound: Callable[[Stanza], None] | None = Attribute("Told of each of the client's stanzas first, or None.")
     keep: Callable[[], bool] | None = Attribute("Asked whether to hibernate when the connection is gone, or None.")
+    parting: Callable[[IClientStream, StreamError | None], None] | None = Attribute(
+        "Closes the stream at the end of the session, perhaps after last words; None: it is just closed."
+    )
     over: bool = Attribute("Whether it has ended.")
 
     def received(stanza: Stanza) -> None:
@@ -417,6 +426,19 @@ class ISession(Interface):
 
     def removeRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
         """Ask it no more."""
+
+    def addObservers(
+        sent: Callable[[ISession, Stanza], None], delivered: Callable[[ISession, Stanza], None]
+    ) -> None:
+        """
+        Show C{sent} each stanza the client sends from now on, and C{delivered} each to the client; as they are after
+        restrictions and hooks have let them pass.
+        """
+
+    def removeObservers(
+        sent: Callable[[ISession, Stanza], None], delivered: Callable[[ISession, Stanza], None]
+    ) -> None:
+        """Show them no more."""
 
 
 class IAnonymousSession(ISession):
@@ -578,6 +600,7 @@ class IHost(Interface):
     stopping: bool = Attribute("Whether the server is shutting down: new streams are refused.")
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
+    commands: Mapping[str, Any] = Attribute("Ad-hoc commands (L{xmppd.hooks.Command}) by node.")
     streamFeatures: list[IStreamFeature] = Attribute("Stream features, kept sorted by rank.")
     elements: dict[str, Callable[[ISession, Stanza], None]] = Attribute(
         "What a session does with an element that is no stanza, by name (XEP-0198, XEP-0352)."
@@ -613,6 +636,14 @@ class IHost(Interface):
         Bind a resource for the stream's account (RFC 6120 section 7): conflict policy, limits, C{binding} hooks.
 
         Fails with StanzaError.
+        """
+
+    def revive(account: IAccount, resource: str, kept: Mapping[str, Any]) -> Deferred[ISession]:
+        """
+        Bind a resource without a stream: a session under stream management that a restart has interrupted. Fails
+        with StanzaError C{conflict} if the resource is in use.
+
+        @param kept: its slot "kept".
         """
 
     def unbind(session: ISession) -> None:
@@ -690,6 +721,13 @@ class IInvitations(Interface):
         """Make it useless; answers whether there was one."""
 
 
+VetoPredicate = Callable[[str], bool]
+"""Whether no presence may pass between an account and an address."""
+
+Veto = Callable[[str], "VetoPredicate | None | Deferred[VetoPredicate | None]"]
+"""The predicate of an account; see L{IPresence.addVeto}."""
+
+
 class IPresence(Interface):
     """Rosters, subscriptions and presence of one host (RFC 6121 sections 2 to 4). Per presence stanza."""
 
@@ -704,6 +742,26 @@ class IPresence(Interface):
 
     def subscription(owner: str, contact: str) -> Deferred[str]:
         """The state of the roster item ("none", "to", "from", "both") that C{owner} has for C{contact}."""
+
+    def passes(session: ISession, stanza: Stanza) -> bool:
+        """
+        Whether a stanza that is addressed to the full JID of a session may be delivered to it; else it is answered
+        with C{service-unavailable} (section 8.5.3.1). Asked for each IQ get or set and for each unavailable presence.
+        """
+
+    def addVeto(veto: Veto) -> None:
+        """
+        Let no presence pass between an account and the addresses a predicate names. C{veto} is called with the bare
+        JID of an account and answers its predicate, None, or, for an account without sessions, a Deferred of either.
+        """
+
+    def conceal(owner: str, matches: Callable[[str], bool]) -> None:
+        """Become unavailable for those who see C{owner} and whom C{matches} names."""
+
+    def reveal(owner: str, matches: Callable[[str], bool]) -> None:
+        """
+        Send current presence to those with a subscription to C{owner} whom C{matches} names, and ask for theirs.
+        """
 
 
 class IFeature(Interface):

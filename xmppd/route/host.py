@@ -8,7 +8,7 @@ domain and for accounts (RFC 6120 section 10.5, RFC 6121 section 8.5), and binds
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
@@ -19,6 +19,7 @@ from zope.interface import directlyProvides, implementedBy, implementer
 from xmppd.adapters import Adapters
 from xmppd.hooks import Command, Disco, Hooks
 from xmppd.ixmppd import (
+    IAccount,
     IAnonymousSession,
     IBindRestriction,
     IClientStream,
@@ -348,17 +349,45 @@ class Host:
         assert account is not None
         resource = self._allowedResource(stream, resource)
         bare = account.jid.bare
+        full = self._freeResource(bare, resource)
+        await self._load(bare)
+        while self._lost(full):
+            full = self._freeResource(bare, resource)
+            await self._load(bare)
+        return self._seat(Session(self, account, full, stream))
+
+    def _lost(self, full: JID) -> bool:
+        """Whether somebody else has bound the resource, or the last there was, while the account was loaded."""
+        there = self.sessions.get(full.bare, {})
+        return full.resource in there or len(there) >= self.limits.resourcesPerAccount
+
+    async def _load(self, bare: str) -> None:
+        """Wait for what features have to read before a session of the account is visible."""
         if self.hooks.loading.observe:
             loads = [load(bare) for load in self.hooks.loading.observe]
             waits = [each for each in loads if isinstance(each, Deferred) and not each.called]
             failed = [each for each in loads if isinstance(each, Deferred) and each.called]
             await gatherResults([*waits, *failed], consumeErrors=True)
-        full = self._freeResource(bare, resource)
-        session = Session(self, account, full, stream)
-        if account.anonymous:
+
+    def revive(self, account: IAccount, resource: str, kept: Mapping[str, Any]) -> Deferred[ISession]:
+        """See L{IHost}."""
+        return Deferred.fromCoroutine(self._revive(account, resource, kept))
+
+    async def _revive(self, account: IAccount, resource: str, kept: Mapping[str, Any]) -> ISession:
+        bare = account.jid.bare
+        await self._load(bare)
+        if resource in self.sessions.get(bare, {}):
+            raise StanzaError(StanzaCondition.CONFLICT, "The resource is in use.")
+        session = Session(self, account, account.jid.withResource(resource), None)
+        session.slots["kept"] = dict(kept)
+        return self._seat(session)
+
+    def _seat(self, session: Session) -> Session:
+        """Make a new session known to everybody."""
+        if session.account.anonymous:
             directlyProvides(session, IAnonymousSession, implementedBy(Session))
         self._restrict(session)
-        self.sessions.setdefault(bare, {})[full.resource or ""] = session
+        self.sessions.setdefault(session.bare, {})[session.jid.resource or ""] = session
         cast(Any, self.router).table[session.full] = session
         self.hooks.bound.notify(session)
         session.refresh()

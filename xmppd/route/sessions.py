@@ -23,6 +23,7 @@ from xmppd.wire.stanza import Stanza, starts
 
 if TYPE_CHECKING:
     Refusal = Callable[[ISession, Stanza], StanzaError | None]
+    Observer = Callable[[ISession, Stanza], None]
 
 IQ_TYPES = frozenset({"get", "set", "result", "error"})
 
@@ -53,11 +54,13 @@ class Session:
     __slots__ = (
         "__provides__",
         "__weakref__",
+        "_deliveredTo",
         "_incoming",
         "_outgoing",
         "_receiveRefusals",
         "_route",
         "_sendRefusals",
+        "_sentTo",
         "_starts",
         "account",
         "bare",
@@ -70,6 +73,7 @@ class Session:
         "keep",
         "outlet",
         "over",
+        "parting",
         "presence",
         "priority",
         "receiving",
@@ -78,7 +82,7 @@ class Session:
         "stream",
     )
 
-    def __init__(self, host: IHost, account: IAccount, jid: JID, stream: IClientStream) -> None:
+    def __init__(self, host: IHost, account: IAccount, jid: JID, stream: IClientStream | None) -> None:
         self.host = host
         self.account = account
         self.jid = jid
@@ -92,6 +96,7 @@ class Session:
         self.created = host.clock.seconds()
         self.inbound: Callable[[Stanza], None] | None = None
         self.keep: Callable[[], bool] | None = None
+        self.parting: Callable[[IClientStream, StreamError | None], None] | None = None
         self.outlet: Callable[[Stanza], None] = self.plainly
         self.over = False
         self._starts = starts(self.full)
@@ -100,6 +105,8 @@ class Session:
         self._incoming = host.hooks.incoming
         self._sendRefusals: tuple[Refusal, ...] = ()
         self._receiveRefusals: tuple[Refusal, ...] = ()
+        self._sentTo: tuple[Observer, ...] = ()
+        self._deliveredTo: tuple[Observer, ...] = ()
         self.refresh()
 
     def __repr__(self) -> str:
@@ -110,8 +117,10 @@ class Session:
     def refresh(self) -> None:
         """Work out whether anything has to be asked per stanza; after hooks or restrictions changed."""
         out, into = self._outgoing, self._incoming
-        self.sending = bool(self._sendRefusals or out.refuse or out.change or out.observe)
-        self.receiving = bool(self._receiveRefusals or into.refuse or into.change or into.observe)
+        self.sending = bool(self._sendRefusals or self._sentTo or out.refuse or out.change or out.observe)
+        self.receiving = bool(
+            self._receiveRefusals or self._deliveredTo or into.refuse or into.change or into.observe
+        )
 
     def addSendRefusal(self, refuses: Refusal) -> None:
         """See L{ISession}."""
@@ -129,6 +138,18 @@ class Session:
         self._receiveRefusals = tuple(each for each in self._receiveRefusals if each != refuses)
         self.refresh()
 
+    def addObservers(self, sent: Observer, delivered: Observer) -> None:
+        """See L{ISession}."""
+        self._sentTo = (*self._sentTo, sent)
+        self._deliveredTo = (*self._deliveredTo, delivered)
+        self.refresh()
+
+    def removeObservers(self, sent: Observer, delivered: Observer) -> None:
+        """See L{ISession}."""
+        self._sentTo = tuple(each for each in self._sentTo if each != sent)
+        self._deliveredTo = tuple(each for each in self._deliveredTo if each != delivered)
+        self.refresh()
+
     def _checkedOut(self, stanza: Stanza) -> Stanza | None:
         """Run what joined the way out; None if it was refused (and answered) or taken."""
         hook = self._outgoing
@@ -143,6 +164,8 @@ class Session:
             if checked is None:
                 return None
         hook.notify(self, checked)
+        for observer in self._sentTo:
+            observer(self, checked)  # type: ignore[arg-type]
         return checked
 
     def _checkedIn(self, stanza: Stanza) -> Stanza | None:
@@ -159,6 +182,8 @@ class Session:
             if checked is None:
                 return None
         hook.notify(self, checked)
+        for observer in self._deliveredTo:
+            observer(self, checked)  # type: ignore[arg-type]
         return checked
 
     # --- from the client
@@ -275,7 +300,10 @@ class Session:
         stream, self.stream = self.stream, None
         host.unbind(self)
         if stream is not None:
-            stream.close(error)
+            if self.parting is None:
+                stream.close(error)
+            else:
+                self.parting(stream, error)
         host.presence.left(self)
         host.hooks.ended.notify(self)
         for restriction in host.adapters.subscribers(self, ISessionEnd):

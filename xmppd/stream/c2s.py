@@ -428,7 +428,10 @@ class ClientStream:
             self.write((b"" if error is None else error.toBytes()) + b"</stream:stream>")
         session, self.session = self.session, None
         if session is not None:
-            session.end()
+            if error is not None and error.condition == StreamCondition.SYSTEM_SHUTDOWN:
+                session.detached()  # can be resumed when the server is back
+            else:
+                session.end()
         elif self.account is not None:
             self.account.logout()
         self.transport.loseConnection()
