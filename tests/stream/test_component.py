@@ -160,7 +160,7 @@ class ComponentTests(SynchronousTestCase):
         self.assertIn(b"<body>hi</body>", got)
         self.rig.send(self.romeo, b"<message to='bot.example.org'><body xmlns='jabber:client'>yo</body></message>")
         self.assertEqual(
-            wire.take(), b"<message to='bot.example.org' from='romeo@example.org/orchard'><body>yo</body></message>"
+            wire.take(), b"<message from='romeo@example.org/orchard' to='bot.example.org'><body>yo</body></message>"
         )
 
     @spec("XEP-0114", "3")
