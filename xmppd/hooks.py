@@ -10,7 +10,7 @@ A feature is a module in C{xmppd.features} with a module-level L{Feature} called
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -179,13 +179,13 @@ class Command:
     @ivar title: its name for people.
     @ivar execute: called with (request, form values by field or None at the first stage; values of later stages are
         added to those of earlier ones); answers a L{CommandForm}, a
-        L{CommandResult} or a Deferred of one; raises StanzaError.
+        L{CommandResult} or a Deferred or coroutine of one; raises StanzaError.
     @ivar admin: whether only administrators may.
     """
 
     node: str
     title: str
-    execute: Callable[[Request, Mapping[str, tuple[str, ...]] | None], CommandAnswer | Deferred[CommandAnswer]]
+    execute: Callable[[Request, Mapping[str, tuple[str, ...]] | None], CommandAnswer | Awaitable[CommandAnswer]]
     admin: bool = True
 
 

@@ -380,8 +380,9 @@ class ISession(Interface):
     presence: Stanza | None = Attribute("The last available presence broadcast, stamped; None while unavailable.")
     interested: bool = Attribute("Whether it asked for the roster (RFC 6121 section 2.2).")
     slots: dict[str, Any] = Attribute(
-        'What features keep with this session, by their own name. The slot "kept" is a dict of JSON values, by the name of'
-        " the feature: with stream management it survives a restart of the server, and is there when C{bound} is notified."
+        'What features keep with this session, by their own name. The slot "kept" is a dict of JSON values by the name'
+        " of the feature: with stream management it survives a restart of the server, and is there when C{bound} is"
+        " notified."
     )
     created: float = Attribute("When it was bound, seconds since the epoch.")
     outlet: Callable[[Stanza], None] = Attribute(
@@ -719,6 +720,18 @@ class IInvitations(Interface):
 
     def revoke(id: str) -> Deferred[bool]:
         """Make it useless; answers whether there was one."""
+
+    def of(stream: IClientStream) -> Invitation | None:
+        """The invitation that a stream has shown, before its login."""
+
+    def reservation(username: str) -> Deferred[Invitation | None]:
+        """The open invitation that reserves a prepared localpart, or None."""
+
+    def claim(invitation: Invitation) -> Deferred[bool]:
+        """Begin to register with it; False if it was used or revoked meanwhile, or is being used."""
+
+    def settle(invitation: Invitation, used: bool) -> Deferred[None]:
+        """The registration has succeeded, or not: then it can be used again."""
 
 
 VetoPredicate = Callable[[str], bool]
