@@ -25,6 +25,9 @@ LANG: Final = ns.XML + " lang"
 STREAM_CONTEXT: Final[tuple[tuple[str, str], ...]] = (("stream", ns.STREAMS),)
 """The prefixes every stream of this server binds."""
 
+DEPTH: Final = 200
+"""How deep a tree may be: what walks it may be recursive."""
+
 _TEXT = re.compile("[&<>\r]")
 _TEXT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 _ATTRIBUTE = re.compile("[&<>'\t\n\r]")
@@ -139,9 +142,12 @@ def startTag(name: str, attrs: Mapping[str, str], declaration: str = "") -> str:
 
 
 def _write(element: Element, inherited: str, parts: list[str]) -> None:
-    """Serialise into C{parts}; recursion is bounded by the parser's depth limit."""
-    declaration = "" if element.ns == inherited else f" xmlns='{escapeAttribute(element.ns)}'"
-    parts.append(startTag(element.name, element.attrs, declaration))
+    """Serialise into C{parts}; recursion is bounded by L{DEPTH}."""
+    name, default = element.name, element.ns
+    if default == ns.XML:  # which may be bound to the prefix xml only
+        name, default = f"xml:{name}", inherited
+    declaration = "" if default == inherited else f" xmlns='{escapeAttribute(default)}'"
+    parts.append(startTag(name, element.attrs, declaration))
     if not element.children:
         parts.append("/>")
         return
@@ -150,23 +156,25 @@ def _write(element: Element, inherited: str, parts: list[str]) -> None:
         if isinstance(child, str):
             parts.append(escapeText(child))
         else:
-            _write(child, element.ns, parts)
-    parts.append(f"</{element.name}>")
+            _write(child, default, parts)
+    parts.append(f"</{name}>")
 
 
 class _Builder:
     """Builds trees from expat's events."""
 
-    __slots__ = ("_stack", "_texts", "roots")
+    __slots__ = ("_stack", "_texts", "root")
 
     def __init__(self) -> None:
-        self.roots: list[Element | str] = []
+        self.root: Element | None = None
         self._stack: list[tuple[str, dict[str, str], list[Element | str]]] = []
         self._texts: list[str] = []
 
     def start(self, name: str, attrs: dict[str, str]) -> None:
         """A start tag."""
         self._flush()
+        if len(self._stack) > DEPTH:
+            raise ValueError(f"elements are nested deeper than {DEPTH}")
         self._stack.append((name, attrs, []))
 
     def end(self, name: str) -> None:
@@ -174,7 +182,11 @@ class _Builder:
         self._flush()
         name, attrs, children = self._stack.pop()
         namespace, local = split(name)
-        self._current().append(Element(local, namespace, attrs, tuple(children)))
+        element = Element(local, namespace, attrs, tuple(children))
+        if self._stack:
+            self._stack[-1][2].append(element)
+        else:
+            self.root = element
 
     def data(self, text: str) -> None:
         """Character data; joined once, since expat cuts it at every line and entity."""
@@ -182,11 +194,8 @@ class _Builder:
 
     def _flush(self) -> None:
         if self._texts:
-            self._current().append("".join(self._texts))
+            self._stack[-1][2].append("".join(self._texts))
             self._texts.clear()
-
-    def _current(self) -> list[Element | str]:
-        return self._stack[-1][2] if self._stack else self.roots
 
 
 def bareExpat() -> XMLParserType:
@@ -200,6 +209,17 @@ def bareExpat() -> XMLParserType:
     return parser
 
 
+def inContext(data: bytes, default: str, prefixes: tuple[tuple[str, str], ...]) -> tuple[bytes, int]:
+    """
+    Wrap the content of an element in an element that binds what was in force there.
+
+    @return: a document, and at which byte of it C{data} begins.
+    """
+    declared = "".join(f" xmlns:{prefix}='{escapeAttribute(uri)}'" for prefix, uri in prefixes)
+    start = f"<context xmlns='{escapeAttribute(default)}'{declared}>".encode()
+    return start + data + b"</context>", len(start)
+
+
 def parseContent(
     data: bytes, default: str = ns.CLIENT, prefixes: tuple[tuple[str, str], ...] = STREAM_CONTEXT
 ) -> tuple[Element | str, ...]:
@@ -208,32 +228,35 @@ def parseContent(
 
     @param default: the default namespace in force where C{data} stood.
     @param prefixes: prefixes in force there.
-    @raise ValueError: it is not well-formed.
+    @raise ValueError: it is not well-formed, is nested deeper than L{DEPTH}, or holds a comment or a processing
+        instruction (RFC 6120 section 11.1).
     """
     builder = _Builder()
     parser = bareExpat()
-    declared = "".join(f" xmlns:{prefix}='{escapeAttribute(uri)}'" for prefix, uri in prefixes)
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.CommentHandler = parser.ProcessingInstructionHandler = _refuse
     try:
-        parser.Parse(f"<context xmlns='{escapeAttribute(default)}'{declared}>".encode(), False)
-        parser.StartElementHandler = builder.start
-        parser.EndElementHandler = builder.end
-        parser.CharacterDataHandler = builder.data
-        parser.Parse(data, False)
-        builder.start("end", {})  # collects the last text
-        parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
-        parser.Parse(b"</context>", True)
+        parser.Parse(inContext(data, default, prefixes)[0], True)
     except expat.ExpatError as error:
         raise ValueError(f"not well-formed: {error}") from error
-    except IndexError:
-        raise ValueError("not well-formed: an end tag too many") from None
-    return tuple(builder.roots)
+    assert builder.root is not None  # expat wants one
+    return builder.root.children
+
+
+def _refuse(*content: str) -> None:
+    raise ValueError("comments and processing instructions are not allowed")
 
 
 def parse(data: bytes, default: str = ns.CLIENT, prefixes: tuple[tuple[str, str], ...] = STREAM_CONTEXT) -> Element:
     """
-    Parse exactly one element. Parameters and errors as for L{parseContent}.
+    Parse exactly one element, with nothing but white space around it. Parameters and errors as for L{parseContent}.
     """
-    found = [root for root in parseContent(data, default, prefixes) if isinstance(root, Element)]
+    roots = parseContent(data, default, prefixes)
+    found = [root for root in roots if isinstance(root, Element)]
     if len(found) != 1:
         raise ValueError(f"{len(found)} elements in place of one")
+    if any(isinstance(root, str) and root.strip(" \t\r\n") for root in roots):
+        raise ValueError("there is text around the element")
     return found[0]

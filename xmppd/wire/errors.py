@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final
-from xml.sax.saxutils import escape
 
 from xmppd.wire import ns
+from xmppd.wire.element import escapeAttribute, escapeText, writable
 
 
 class StreamCondition(StrEnum):
@@ -125,6 +125,11 @@ class SASLCondition(StrEnum):
     TEMPORARY_AUTH_FAILURE = "temporary-auth-failure"
 
 
+def _text(text: str) -> str:
+    """Any string as character data: what XML can't hold may have come from a peer's bytes or an exception."""
+    return escapeText(writable(text))
+
+
 class PeerError(Exception):
     """
     A mistake of the entity at the other end.
@@ -145,14 +150,14 @@ class PeerError(Exception):
         """The optional C{<text/>} in C{namespace}, or an empty string."""
         if self.text is None:
             return ""
-        return f"<text xmlns='{namespace}' xml:lang='en'>{escape(self.text)}</text>"
+        return f"<text xmlns='{namespace}' xml:lang='en'>{_text(self.text)}</text>"
 
 
 class StreamError(PeerError):
     """
     A mistake that ends the stream (RFC 6120 section 4.9).
 
-    @ivar content: escaped character data of the condition element (only C{see-other-host} has any).
+    @ivar content: character data of the condition element (only C{see-other-host} has any).
     @ivar application: bytes of an application-specific condition element, or empty.
     """
 
@@ -166,7 +171,7 @@ class StreamError(PeerError):
     def toBytes(self) -> bytes:
         """The C{<stream:error/>} element, for a stream that binds the prefix C{stream}."""
         start = f"<stream:error><{self.condition} xmlns='{ns.STREAM_ERRORS}'"
-        rest = f">{escape(self.content)}</{self.condition}>" if self.content else "/>"
+        rest = f">{_text(self.content)}</{self.condition}>" if self.content else "/>"
         text = self.textElement(ns.STREAM_ERRORS)
         return (start + rest + text).encode() + self.application + b"</stream:error>"
 
@@ -199,9 +204,9 @@ class StanzaError(PeerError):
 
     def toBytes(self) -> bytes:
         """The C{<error/>} element, unprefixed, for the inside of a stanza."""
-        by = " by='" + escape(self.by, {"'": "&apos;"}) + "'" if self.by else ""
+        by = f" by='{escapeAttribute(writable(self.by))}'" if self.by else ""
         start = f"<error type='{self.type}'{by}><{self.condition} xmlns='{ns.STANZA_ERRORS}'"
-        rest = f">{escape(self.content)}</{self.condition}>" if self.content else "/>"
+        rest = f">{_text(self.content)}</{self.condition}>" if self.content else "/>"
         text = self.textElement(ns.STANZA_ERRORS)
         return (start + rest + text).encode() + self.application + b"</error>"
 

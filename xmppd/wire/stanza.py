@@ -6,6 +6,9 @@ of this server, that is where the default namespace is C{jabber:client} and the 
 guarantees it on the way in, so everything behind it may pass C{raw} on verbatim. Stamping the sender inserts one
 attribute behind the element's name and copies the rest; nothing is parsed or escaped again.
 
+Namespace prefixes bound on a stanza's own start tag are used by its content. Therefore whatever changes a stanza edits
+its bytes: attributes are put into the start tag and taken out, children are cut out, and all the rest stays as it came.
+
 A stanza belongs to one receiver at a time: whoever changes it for several (a carbon, an occupant of a room) makes new
 ones with L{Stanza.addressed}, which share the inner bytes.
 """
@@ -17,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from xmppd.wire import ns
-from xmppd.wire.element import Element, parse, parseContent, startTag
+from xmppd.wire.element import LANG, STREAM_CONTEXT, Element, bareExpat, inContext, parse, parseContent, startTag
 from xmppd.wire.errors import StanzaError
 
 BODY: Final = ns.CLIENT + " body"
@@ -26,8 +29,19 @@ ERROR: Final = ns.CLIENT + " error"
 NAME_LENGTHS: Final[dict[str, int]] = {"message": 8, "presence": 9, "iq": 3}
 """How many bytes the bracket and the name of a stanza's start tag take."""
 
+STARTS: Final[dict[str, tuple[bytes, ...]]] = {
+    "": (b"<",),
+    **{kind: tuple(f"<{kind}{after}".encode() for after in " >/\n\t\r") for kind in NAME_LENGTHS},
+}
+"""What the bytes of a stanza of each kind may begin with: its name without a prefix, and where that ends."""
+
 START_TAG: Final = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
 """A start tag: attribute values may hold the closing bracket."""
+
+_NAME = re.compile(rb"<[^\s/>]+")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=<>"']+)\s*=\s*("[^"]*"|'[^']*')""")
+_ESCAPED = re.compile(rb"""xmlns[^<>"'=]*=\s*(?:"[^"]*&|'[^']*&)""")
+"""A declaration of a namespace whose name is partly written as character references."""
 
 
 class Stanza:
@@ -83,7 +97,7 @@ class Stanza:
 
     @property
     def inner(self) -> bytes:
-        """The bytes between start tag and end tag."""
+        """The bytes between start tag and end tag. They may use prefixes that the start tag binds."""
         start = START_TAG.match(self.raw)
         assert start is not None  # the parser has seen this tag
         if self.raw[start.end() - 2 : start.end()] == b"/>":
@@ -123,9 +137,19 @@ class Stanza:
         kind = self.kind
         self.raw = starts[kind] + self.raw[NAME_LENGTHS[kind] :]
 
+    def speak(self, language: str) -> None:
+        """
+        Put the language of the sender's stream in, in place, unless the stanza names one (RFC 6120 section 8.1.5).
+        """
+        if LANG not in self.attrs:
+            self.raw = _edited(self.raw, {LANG: language})
+            self.attrs[LANG] = language
+
     def addressed(self, changes: Mapping[str, str | None]) -> Stanza:
         """
         The same content under changed attributes; None removes one. The original stays as it is.
+
+        @param changes: keys are names without a namespace, or L{LANG}.
         """
         attrs = dict(self.attrs)
         for key, value in changes.items():
@@ -133,16 +157,7 @@ class Stanza:
                 attrs.pop(key, None)
             else:
                 attrs[key] = value
-        start = START_TAG.match(self.raw)
-        assert start is not None
-        if b"xmlns:" in start[0]:  # the content may use a prefix declared there
-            tree = self.element()
-            raw = Element(tree.name, tree.ns, attrs, tree.children).toBytes()
-        else:
-            raw = join(self.kind, attrs, self.inner)
-        changed = Stanza(self.kind, self.name, attrs, self.childNames, raw)
-        changed.promise = self.promise
-        return changed
+        return Stanza(self.kind, self.name, attrs, self.childNames, _edited(self.raw, changes))
 
     def extended(self, addition: bytes, names: tuple[str, ...]) -> Stanza:
         """
@@ -151,44 +166,52 @@ class Stanza:
         @param addition: elements, as for L{Stanza.raw}.
         @param names: their names, "namespace local".
         """
-        start = START_TAG.match(self.raw)
-        assert start is not None
-        end = f"</{self.kind}>".encode()
-        if self.raw[start.end() - 2 : start.end()] == b"/>":
-            raw = self.raw[: start.end() - 2] + b">" + addition + end
+        raw = self.raw
+        name, start = _head(raw)
+        if start.endswith(b"/>"):
+            raw = start[:-2] + b">" + addition + b"</" + name[1:] + b">"
         else:
-            raw = self.raw[: self.raw.rindex(b"</")] + addition + end
-        changed = Stanza(self.kind, self.name, self.attrs, [*self.childNames, *names], raw)
-        changed.promise = self.promise
-        return changed
+            end = raw.rindex(b"</")
+            raw = raw[:end] + addition + raw[end:]
+        return Stanza(self.kind, self.name, dict(self.attrs), [*self.childNames, *names], raw)
 
     def without(self, names: frozenset[str]) -> Stanza:
         """A copy without the child elements of these names; the stanza itself if it has none."""
         if names.isdisjoint(self.childNames):
             return self
-        children = [child for child in self.elements() if child.qname not in names]
-        changed = build(self.kind, dict(self.attrs), *children)
-        changed.promise = self.promise
-        return changed
+        raw, parts, left, last = self.raw, [], [], 0
+        for name, start, end in _children(raw):
+            if name in names:
+                parts.append(raw[last:start])
+                last = end
+            else:
+                left.append(name)
+        return Stanza(self.kind, self.name, dict(self.attrs), left, b"".join((*parts, raw[last:])))
 
     def forNamespace(self, content: str) -> bytes:
         """
-        The bytes for a stream whose content namespace is C{content}: verbatim, unless they name a content namespace
-        themselves.
+        The bytes for a stream whose content namespace is C{content}: verbatim, unless they depend on what the content
+        namespace is. Such a stanza is serialised again and may get longer.
         """
         raw = self.raw
-        if content == ns.CLIENT or (b"jabber:client" not in raw and b"jabber:server" not in raw):
+        if portable(raw, content):
             return raw
-        return _renamed(self.element(), ns.CLIENT, content).toBytes(content)
+        return renamed(self.element(), ns.CLIENT, content).toBytes(content)
 
     def declared(self) -> bytes:
-        """The bytes with the namespace on the start tag, for framings that have no stream header (RFC 7395)."""
-        start = START_TAG.match(self.raw)
-        assert start is not None
-        if b"xmlns=" in start[0]:
-            return self.raw
-        length = len(self.kind) + 1
-        return self.raw[:length] + b" xmlns='jabber:client'" + self.raw[length:]
+        """
+        The bytes with every namespace they need on the start tag, for framings that have no stream header (RFC 7395
+        section 3.3.2).
+        """
+        raw = self.raw
+        name, start = _head(raw)
+        bound = {found[1] for found in _ATTRIBUTE.finditer(start, len(name))}
+        declarations = b""
+        if b"xmlns" not in bound:
+            declarations = b" xmlns='jabber:client'"
+        if b"stream:" in raw and b"xmlns:stream" not in bound:
+            declarations += f" xmlns:stream='{ns.STREAMS}'".encode()
+        return name + declarations + raw[len(name) :]
 
     def error(self, error: StanzaError, sender: str | None = None) -> Stanza:
         """
@@ -200,9 +223,12 @@ class Stanza:
 
     def result(self, payload: Element | bytes | None = None, sender: str | None = None) -> Stanza:
         """The result that answers this IQ (RFC 6120 section 8.2.3)."""
-        data = payload.toBytes() if isinstance(payload, Element) else payload or b""
-        names = (payload.qname,) if isinstance(payload, Element) else ()
-        return self.reply("result", data, names, sender)
+        if isinstance(payload, Element):
+            return self.reply("result", payload.toBytes(), (payload.qname,), sender)
+        if not payload:
+            return self.reply("result", b"", (), sender)
+        names = tuple(child.qname for child in parseContent(payload) if isinstance(child, Element))
+        return self.reply("result", payload, names, sender)
 
     def reply(self, type: str, inner: bytes, names: tuple[str, ...], sender: str | None) -> Stanza:
         """A stanza of the same kind and id back to the sender of this one."""
@@ -217,13 +243,86 @@ class Stanza:
         return Stanza(self.kind, self.name, attrs, names, join(self.kind, attrs, inner))
 
 
-def _renamed(element: Element, old: str, new: str) -> Element:
-    """A stanza's tree moved to another content namespace; a stanza forwarded inside keeps its own."""
+def _head(raw: bytes) -> tuple[bytes, bytes]:
+    """The bracket and the name, and the whole start tag."""
+    name, start = _NAME.match(raw), START_TAG.match(raw)
+    assert name is not None and start is not None  # the parser has seen this tag
+    return name[0], start[0]
+
+
+def _edited(raw: bytes, changes: Mapping[str, str | None]) -> bytes:
+    """
+    Take attributes out of the start tag and put others in; all other bytes stay.
+
+    @raise ValueError: an attribute is in a namespace other than that of C{xml:lang}.
+    """
+    name, start = _head(raw)
+    names = {key: "xml:lang" if key == LANG else key for key in changes}
+    if any(" " in written for written in names.values()):
+        raise ValueError("attributes in namespaces can't be changed")
+    dropped = {written.encode() for written in names.values()}
+    given = {names[key]: value for key, value in changes.items() if value is not None}
+    kept = [found[0] for found in _ATTRIBUTE.finditer(start, len(name)) if found[1] not in dropped]
+    close = b"/>" if start.endswith(b"/>") else b">"
+    head = startTag(name[1:].decode(), given).encode()
+    return b"".join((head, *kept, close, raw[len(start) :]))
+
+
+def _children(raw: bytes) -> list[tuple[str, int, int]]:
+    """The children of a stanza: name, index of the first byte, index behind the last byte."""
+    found: list[tuple[str, int, int]] = []
+    document, shift = inContext(raw, ns.CLIENT, STREAM_CONTEXT)
+    parser = bareExpat()
+    depth = 0
+    begun = ("", 0)
+
+    def start(name: str, attrs: dict[str, str]) -> None:
+        nonlocal depth, begun
+        depth += 1
+        if depth == 3:
+            begun = (name, parser.CurrentByteIndex)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        if depth == 2:
+            tag = START_TAG.match(document, begun[1])
+            assert tag is not None  # expat has seen it
+            closed = tag.end() if tag[0].endswith(b"/>") else document.index(b">", parser.CurrentByteIndex) + 1
+            found.append((begun[0], begun[1] - shift, closed - shift))
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.Parse(document, True)
+    return found
+
+
+def portable(raw: bytes, content: str) -> bool:
+    """
+    Do the same bytes make the same stanza in a client stream and in one whose content namespace is C{content}? That is
+    if they name neither namespace, and no element has a prefix: what is inside it would inherit the content namespace
+    without being part of the stanza's own vocabulary.
+    """
+    return content == ns.CLIENT or not (
+        b"jabber:client" in raw
+        or content.encode() in raw
+        or b"xmlns:" in raw
+        or b"<stream:" in raw
+        or b"<xml:" in raw
+        or _ESCAPED.search(raw)
+    )
+
+
+def renamed(element: Element, old: str, new: str) -> Element:
+    """
+    A stanza's tree moved from one content namespace to another. What is in C{new} already changes places with C{old}:
+    it was no part of the stanza's own vocabulary and must not become that. A stanza forwarded inside keeps its own.
+    """
     children = tuple(
-        _renamed(child, old, new) if isinstance(child, Element) and child.ns == old else child
+        renamed(child, old, new) if isinstance(child, Element) and child.ns in (old, new) else child
         for child in element.children
     )
-    return Element(element.name, new, element.attrs, children)
+    return Element(element.name, new if element.ns == old else old, element.attrs, children)
 
 
 def join(kind: str, attrs: Mapping[str, str], inner: bytes) -> bytes:
@@ -246,7 +345,7 @@ def fromBytes(raw: bytes) -> Stanza:
     @raise ValueError: they are not one.
     """
     tree = parse(raw)
-    if tree.ns != ns.CLIENT or tree.name not in NAME_LENGTHS:
+    if tree.ns != ns.CLIENT or tree.name not in NAME_LENGTHS or not raw.startswith(STARTS[tree.name]):
         raise ValueError(f"{tree.qname} is no stanza")
     names = [child.qname for child in tree.children if isinstance(child, Element)]
     return Stanza(tree.name, tree.qname, dict(tree.attrs), names, raw)
@@ -259,4 +358,4 @@ def starts(full: str) -> dict[str, bytes]:
 
 def content(stanza: Stanza) -> tuple[Element | str, ...]:
     """The inner bytes of a stanza as trees and texts."""
-    return parseContent(stanza.inner)
+    return stanza.element().children

@@ -12,12 +12,15 @@ the input is kept in C{_pending}; a new chunk is appended to it.
       children, whose name is noted.
     - C{_end} at depth 1 completes a stanza.
 
-Three rules make C{Stanza.raw} safe to pass on verbatim (see L{xmppd.wire.stanza}): the stanza's name is unprefixed and
-in the stream's content namespace, and the header binds no prefix but C{stream}. Where they don't hold, the stanza is
-serialised again from its tree, and keeps its meaning.
+Four rules make C{Stanza.raw} safe to pass on verbatim (see L{xmppd.wire.stanza}): the stanza's name is unprefixed and
+in the stream's content namespace, that is the default namespace of the stream, the stanza uses no prefix bound by the
+header but C{stream}, and if it comes from another kind of stream, nothing in it depends on that. Where they don't hold,
+the stanza is serialised again from its tree, and keeps its meaning.
 
-Nothing can be complete before a C{>} has come, so input without one is kept and not parsed: else a long tag sent byte
-by byte would be scanned from its start for each byte.
+What comes out doesn't depend on how the input was cut. Expat is only ever fed up to a C{>}: nothing can be complete
+before one has come, and the rest is kept. What can be told earlier (text between stanzas, something too long) is told
+in the same way when it is found later, see C{_judge}. Only a mistake in the middle of a tag of several kilobytes may
+wait for the end of that tag, see C{_closes}.
 
 Expat remembers every name it has met for as long as the parser lives, and so it is replaced now and then, between two
 stanzas or by feeding it the unfinished one again: a peer that invents names can't make it grow.
@@ -25,25 +28,43 @@ stanzas or by feeding it the unfinished one again: a peer that invents names can
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from xml.parsers import expat
 
 from xmppd.wire import ns
 from xmppd.wire.element import (
+    DEPTH,
     LANG,
     STREAM_CONTEXT,
-    Element,
     bareExpat,
     escapeAttribute,
     parse,
     split,
 )
 from xmppd.wire.errors import StreamCondition, StreamError
-from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, Stanza
+from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza, portable, renamed
 
 STREAM: Final = ns.STREAMS + " stream"
-WHITESPACE: Final = b" \t\r\n"
+PATIENCE: Final = 4096
+"""From how many bytes on an unfinished tag is not shown to expat again before it ends."""
+
+_INK: Final = re.compile(rb"[^ \t\r\n]")
+_QUOTE_OR_END: Final = re.compile(rb"""["'>]""")
+_INSTRUCTION_END: Final = re.compile(rb"-->|\?>")
+
+_KNOWN: Final = frozenset(uri for name, uri in vars(ns).items() if name.isupper())
+_CHARACTERS: Final = r"[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2}"
+_URI: Final = re.compile(
+    rf"(?:[A-Za-z][A-Za-z0-9+.\-]*:(?!//)|[A-Za-z][A-Za-z0-9+.\-]*://[A-Za-z0-9\-._~]*(?::[0-9]{{1,5}})?(?=[/?#]|$)|"
+    rf"(?=[^:/?#]*(?:[/?#]|$))(?!//))(?:{_CHARACTERS})*(?:#(?:{_CHARACTERS})*)?"
+)
+"""
+What the name of a namespace looks like: a URI reference (RFC 3986), without user information and IP literals. Other
+names are looked upon differently by different parsers: some refuse the document, and what we pass on must not break the
+stream of whoever receives it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +74,14 @@ class ParserLimits:
 
     @ivar stanzaBytes: size of a stanza.
     @ivar headBytes: size of the stream header and of whatever stands before it.
-    @ivar depth: how deep elements may be nested inside a stanza.
+    @ivar depth: how deep elements may be nested, the stanza counted; at most L{DEPTH}.
     @ivar children: how many children a stanza may have.
-    @ivar elements: how many elements there may be in a stanza.
+    @ivar elements: how many elements there may be in a stanza below its children.
+    @ivar names: how many characters the names of all elements in a stanza may have, each with its namespace written
+        out: a stanza serialised again doesn't get longer than this and its own size.
     @ivar attributes: how many attributes one element may have.
     @ivar namespaces: how many namespace declarations there may be in a stanza.
+    @ivar namespaceLength: how many characters a namespace may have; each name in it is held with it.
     @ivar recycleBytes: after how many bytes expat is replaced.
     """
 
@@ -66,9 +90,15 @@ class ParserLimits:
     depth: int = 64
     children: int = 5000
     elements: int = 20000
+    names: int = 1048576
     attributes: int = 64
     namespaces: int = 256
+    namespaceLength: int = 512
     recycleBytes: int = 131072
+
+    def __post_init__(self) -> None:
+        if self.depth > DEPTH:
+            raise ValueError(f"elements can't be nested deeper than {DEPTH}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +141,7 @@ class StreamHeader:
         if text is None:
             return (0, 9)
         major, dot, minor = text.partition(".")
-        if not (dot and major.isdecimal() and minor.isdecimal() and len(text) <= 16):
+        if not (text.isascii() and dot and major.isdecimal() and minor.isdecimal() and len(text) <= 16):
             raise StreamError(StreamCondition.UNSUPPORTED_VERSION, "The version is no pair of numbers.")
         return (int(major), int(minor))
 
@@ -139,7 +169,8 @@ _CONDITIONS: Final[dict[int, StreamCondition]] = {
 
 class XMLStreamParser:
     """
-    The parser of one stream, from its header to its end. A restarted stream gets a new one.
+    The parser of one stream, from its header to its end. A restarted stream gets a new one. What comes after the end is
+    ignored.
 
     @ivar error: why it stopped, or None. What L{feed} answered before is still good; nothing comes after.
     """
@@ -148,24 +179,31 @@ class XMLStreamParser:
         "_base",
         "_boundary",
         "_childNames",
-        "_content",
-        "_counted",
+        "_contents",
+        "_default",
         "_depth",
         "_elements",
+        "_ended",
         "_events",
         "_expat",
         "_fed",
         "_header",
+        "_inCDATA",
+        "_kind",
         "_kinds",
         "_limits",
+        "_names",
         "_namespaces",
         "_pending",
         "_prefixes",
+        "_quote",
         "_root",
         "_stanzaAttrs",
         "_stanzaName",
         "_stanzaStart",
         "_unfed",
+        "_uses",
+        "_verbatim",
         "_window",
         "error",
     )
@@ -179,24 +217,32 @@ class XMLStreamParser:
         """
         self.error: StreamError | None = None
         self._limits = limits
-        self._content = contents
+        self._contents = contents
         self._kinds: dict[str, str] = {}
         self._header: StreamHeader | None = None
-        self._prefixes: list[tuple[str | None, str]] = []
+        self._prefixes: dict[str | None, str] = {}
+        self._default = ""  # the header's default namespace
+        self._uses: tuple[bytes, ...] = ()  # what bytes that use one of its prefixes contain
+        self._verbatim = False  # whether it is that of a client stream and binds no prefixes
+        self._ended = False
         self._events: list[Event] = []
         self._pending = bytearray()
         self._window: bytes | bytearray = b""
         self._base = 0  # expat's index of the first byte of _window
         self._boundary = 0  # expat's index of the end of the last complete stanza
-        self._unfed = 0  # how many bytes at the end of _pending expat has not seen
+        self._unfed = 0  # how many bytes at the end of the window expat has not seen
+        self._quote: bytes | None = None  # see _closes
+        self._inCDATA = False
         self._fed = 0
         self._depth = 0
         self._root = b""
+        self._kind = ""
         self._stanzaName = ""
         self._stanzaAttrs: dict[str, str] = {}
         self._stanzaStart = 0
         self._childNames: list[str] = []
         self._elements = 0
+        self._names = 0
         self._namespaces = 0
         self._expat = bareExpat()
         self._listen()
@@ -207,23 +253,30 @@ class XMLStreamParser:
         Take bytes; answer what they complete, in order. If something is wrong with them, C{error} is set and the
         answer holds what came before the mistake.
         """
-        if self.error is not None:
+        if self.error is not None or self._ended:
             return []
         events = self._events = []
-        if b">" not in data:
+        end = data.rfind(b">") + 1
+        if (self._quote is not None and not self._closes(data)) or not end:
             self._hold(data)
             return events
         pending = self._pending
+        rest = len(data) - end
         if pending:
+            begin = len(pending) - self._unfed
             pending += data
             self._window = pending
-            if self._unfed:
-                data = bytes(pending[-len(data) - self._unfed :])
-                self._unfed = 0
+            data = bytes(pending[begin : len(pending) - rest])
         else:
             self._window = data
+            if rest:
+                data = data[:end]
+        self._unfed = rest
+        self._fed += len(data)
         self._parse(data)
-        if self.error is None:
+        if self._ended:
+            self._pending = bytearray()
+        elif self.error is None:
             self._keep()
         self._window = b""
         return events
@@ -233,58 +286,140 @@ class XMLStreamParser:
         pending = self._pending
         pending += data
         self._unfed += len(data)
-        if len(pending) == self._unfed and self._header is not None and not pending.strip(WHITESPACE):
-            pending.clear()  # keep-alive between stanzas, which expat need not see
-            self._unfed = 0
-        self.error = self._unfinished(pending)
+        if len(pending) == self._unfed and self._header is not None:
+            ink = _INK.search(pending)  # keep-alive between stanzas, which expat need not see
+            del pending[: len(pending) if ink is None else ink.start()]
+            self._unfed = len(pending)
+        self._checkPending()
 
     def _parse(self, data: bytes) -> None:
         """Feed expat and translate its errors."""
         try:
             self._expat.Parse(data, False)
         except StreamError as error:
-            self.error = error
+            self.error = self._judge(error)
         except expat.ExpatError as error:
             condition = _CONDITIONS.get(error.code, StreamCondition.NOT_WELL_FORMED)
-            self.error = StreamError(condition, f"{expat.ErrorString(error.code).capitalize()}.")
+            self.error = self._judge(StreamError(condition, f"{expat.ErrorString(error.code).capitalize()}."))
 
     def _keep(self) -> None:
         """Keep what is not complete yet."""
         window = self._window
-        pending = self._pending
         length = len(window)
         keepFrom = (self._stanzaStart if self._depth > 1 else self._boundary) - self._base
-        if keepFrom < length and self._depth < 2 and not bytes(window[keepFrom:]).strip(WHITESPACE):
+        if keepFrom < length and self._depth < 2 and _INK.search(window, keepFrom) is None:
+            self._boundary = self._base + length - self._unfed
+            self._unfed = 0
             keepFrom = length
-            self._boundary = self._base + length
         if keepFrom >= length:
-            if pending:
+            self._base = self._boundary
+            if self._pending:
                 self._pending = bytearray()
-        elif window is pending:
-            del pending[:keepFrom]
         else:
-            self._pending = bytearray(window[keepFrom:])
-        self._base += min(keepFrom, length)
-        if self._pending:
-            self.error = self._unfinished(self._pending)
-        self._fed += length
-        if self.error is None and self._fed > self._limits.recycleBytes and self._header is not None and self._depth:
+            self._base += keepFrom
+            if window is self._pending:
+                del self._pending[:keepFrom]
+            else:
+                self._pending = bytearray(window[keepFrom:])
+            self._checkPending()
+            self._watch()
+        if self._fed > self._limits.recycleBytes and self._depth and self.error is None:
             self._recycle()
 
-    def _unfinished(self, pending: bytearray) -> StreamError | None:
-        """What is wrong with the incomplete end of the input, if anything: it is too long, or can't become good."""
-        if len(pending) > (self._limits.headBytes if self._header is None else self._limits.stanzaBytes):
-            return tooBig("stream header" if self._header is None else "stanza")
-        if self._depth > 1:
+    def _checkPending(self) -> None:
+        """Is the incomplete end of the input too long, or can't it become good?"""
+        pending = self._pending
+        if self._depth < 2:
+            self.error = self._early(pending, 0)
+        if self.error is None and len(pending) > self._unitLimit():
+            self.error = self._overrun(pending, 0, len(pending))
+
+    def _unitLimit(self) -> int:
+        """How many bytes the present stanza, or the header, may have."""
+        return self._limits.headBytes if self._header is None else self._limits.stanzaBytes
+
+    def _early(self, window: bytes | bytearray, at: int) -> StreamError | None:
+        """What the first bytes between stanzas, or before the header, tell before they are complete."""
+        ink = _INK.search(window, at)
+        if ink is None:
             return None
-        start = bytes(pending[:512]).lstrip(WHITESPACE)[:3]
-        if start and start[:1] != b"<" and not (self._header is None and b"\xef\xbb\xbf".startswith(start)):
-            if self._header is None:
+        start = bytes(window[ink.start() : ink.start() + 3])
+        if self._header is None:
+            if start[:1] != b"<" and not b"\xef\xbb\xbf".startswith(start):
                 return StreamError(StreamCondition.NOT_WELL_FORMED, "This is no XML stream.")
-            return StreamError(StreamCondition.BAD_FORMAT, "There is text between stanzas.")
+        elif start[:1] != b"<" or start == b"<![":
+            return textBetween()
         if start in (b"<!-", b"<!D") or (start[:2] == b"<?" and self._header is not None):
             return restricted("A comment, a processing instruction or a document type")
         return None
+
+    def _judge(self, error: StreamError) -> StreamError | None:
+        """
+        What would have been told about a mistake if the bytes of the window had come one at a time: perhaps something
+        else, and earlier. Nothing, if it stands behind the end of the stream.
+        """
+        if self._ended:
+            return None
+        begin = max(0, self._boundary - self._base)
+        early = self._early(self._window, begin)
+        return early or self._overrun(self._window, begin, len(self._window) - self._unfed) or error
+
+    def _overrun(self, window: bytes | bytearray, begin: int, end: int) -> StreamError | None:
+        """
+        What to tell if the stanza that begins in the window, or the header, is too big: that, or what is wrong with
+        its first bytes, up to the limit.
+        """
+        limit = self._unitLimit()
+        if self._header is not None:
+            ink = _INK.search(window, begin)
+            begin = end if ink is None else ink.start()
+        if end - begin <= limit:
+            return None
+        unit = bytes(window[begin : begin + limit])
+        other = XMLStreamParser(self._limits, self._contents)
+        if self._header is not None:
+            other.feed(self._openingTag())
+        other.feed(unit[: unit.rfind(b">") + 1])
+        return other.error or tooBig("stream header" if self._header is None else "stanza")
+
+    # --- long tags
+
+    def _watch(self) -> None:
+        """
+        Is there a long unfinished tag? Expat scans an unfinished tag from its start whenever it is fed, and attribute
+        values and comments may hold C{>}: a peer that sends many of them could make that costly.
+        """
+        seen = len(self._pending) - self._unfed
+        if seen <= PATIENCE or self._inCDATA:
+            return
+        token = self._expat.CurrentByteIndex - self._base
+        if seen - token <= PATIENCE or self._pending[token : token + 1] != b"<":
+            return
+        self._quote = b"<" if bytes(self._pending[token + 1 : token + 2]) in (b"!", b"?") else b""
+        self._closes(bytes(self._pending[token:]))
+
+    def _closes(self, data: bytes) -> bool:
+        """
+        Does the long tag end in C{data}? C{_quote} says where we are: inside quotes, in the tag, or (C{<}) in a comment
+        or instruction; None if there is no long tag.
+        """
+        at = 0
+        while self._quote is not None:
+            if self._quote == b"<":
+                end = _INSTRUCTION_END.search(bytes(self._pending[-2:]) + data)
+                self._quote = b"<" if end is None else None
+                break
+            if self._quote:
+                at = data.find(self._quote, at) + 1
+                if not at:
+                    break
+                self._quote = b""
+            found = _QUOTE_OR_END.search(data, at)
+            if found is None:
+                break
+            at = found.end()
+            self._quote = None if found[0] == b">" else found[0]
+        return self._quote is None
 
     # --- what expat calls
 
@@ -294,6 +429,8 @@ class XMLStreamParser:
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.StartNamespaceDeclHandler = self._declare
+        parser.StartCdataSectionHandler = self._startCDATA
+        parser.EndCdataSectionHandler = self._endCDATA
         parser.CommentHandler = _refuseComment
         parser.ProcessingInstructionHandler = _refuseInstruction
         parser.StartDoctypeDeclHandler = _refuseDoctype
@@ -301,25 +438,30 @@ class XMLStreamParser:
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         depth = self._depth
         self._depth = depth + 1
-        limits = self._limits
-        if len(attrs) > limits.attributes:
-            raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limits.attributes} attributes.")
-        if depth > 1:
+        if attrs and len(attrs) > self._limits.attributes:
+            raise tooMany(self._limits.attributes, "attributes")
+        if depth == 2:
+            names = self._childNames
+            names.append(name)
+            self._names += len(name)
+            limits = self._limits
+            if len(names) > limits.children or self._names > limits.names:
+                raise tooMany(limits.children, "children, or their names are too long")
+        elif depth > 2:
             self._elements += 1
-            if depth == 2:
-                self._childNames.append(name)
-                if len(self._childNames) > limits.children:
-                    raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limits.children} children.")
-            elif depth > limits.depth:
-                raise StreamError(StreamCondition.POLICY_VIOLATION, f"Nested deeper than {limits.depth}.")
-            if self._elements > limits.elements:
-                raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limits.elements} elements.")
+            self._names += len(name)
+            limits = self._limits
+            if depth > limits.depth or self._elements > limits.elements or self._names > limits.names:
+                raise StreamError(StreamCondition.POLICY_VIOLATION, "A stanza nests too deep or has too many elements.")
         elif depth == 1:
             self._stanzaName = name
             self._stanzaAttrs = attrs
             self._stanzaStart = start = self._expat.CurrentByteIndex
             if start != self._boundary:
                 self._checkGap(start)
+            self._kind = kind = self._kinds.get(name, "")
+            if not kind and name == STREAM:
+                raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE, "The stream has been opened already.")
         else:
             self._open(name, attrs)
 
@@ -331,15 +473,26 @@ class XMLStreamParser:
             start = self._expat.CurrentByteIndex
             if start != self._boundary:
                 self._checkGap(start)
+            self._ended = True
             self._events.append(END)
 
-    def _declare(self, prefix: str | None, uri: str) -> None:
+    def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._namespaces += 1
         if self._namespaces > self._limits.namespaces:
-            limit = self._limits.namespaces
-            raise StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limit} namespace declarations.")
+            raise tooMany(self._limits.namespaces, "namespace declarations")
         if self._depth == 0:
-            self._prefixes.append((prefix, uri or ""))
+            self._prefixes[prefix] = uri or ""
+        if uri and uri not in _KNOWN:
+            if len(uri) > self._limits.namespaceLength:
+                raise StreamError(StreamCondition.POLICY_VIOLATION, "The name of a namespace is too long.")
+            if not _URI.fullmatch(uri):
+                raise StreamError(StreamCondition.NOT_WELL_FORMED, "The name of a namespace is no URI.")
+
+    def _startCDATA(self) -> None:
+        self._inCDATA = True
+
+    def _endCDATA(self) -> None:
+        self._inCDATA = False
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
         """The XML declaration (RFC 6120 section 11.6: UTF-8 only)."""
@@ -355,32 +508,45 @@ class XMLStreamParser:
             if local == "stream":
                 raise StreamError(StreamCondition.INVALID_NAMESPACE, "The stream is not in the namespace of streams.")
             raise StreamError(StreamCondition.BAD_FORMAT, "The root element is no stream.")
-        bound = dict(self._prefixes)
-        content = bound.pop(None, "")
-        foreign = tuple((prefix or "", uri) for prefix, uri in bound.items() if (prefix, uri) != ("stream", ns.STREAMS))
-        if content not in self._content and not (content in ("", ns.STREAMS) and set(bound.values()) & self._content):
-            if content not in ("", ns.STREAMS):
-                raise StreamError(StreamCondition.INVALID_NAMESPACE, "The content namespace is not served here.")
-            content = next(iter(sorted(self._content)))
-        served = content if content in self._content else next(iter(set(bound.values()) & self._content))
-        self._header = StreamHeader(attrs, served, foreign)
-        self._kinds = {f"{served} {kind}": kind for kind in NAME_LENGTHS}
-        self._boundary = self._expat.CurrentByteIndex
-        window, at = self._window, self._boundary - self._base
-        tag = START_TAG.match(window, at)
+        window, at = self._window, self._expat.CurrentByteIndex
+        tag = START_TAG.match(window, at)  # the window begins with the input
         assert tag is not None  # expat has seen it
-        if tag.end() - at > self._limits.headBytes:
+        if tag.end() > self._limits.headBytes:
             raise tooBig("stream header")
+        content = self._contentNamespace()
+        foreign = tuple(
+            (prefix or "", uri)
+            for prefix, uri in self._prefixes.items()
+            if prefix not in (None, "xml") and (prefix, uri) != ("stream", ns.STREAMS)
+        )
+        self._uses = tuple(prefix.encode() + b":" for prefix, _ in foreign)
+        self._verbatim = not foreign and self._default == content == ns.CLIENT
+        self._header = StreamHeader(attrs, content, foreign)
+        self._kinds = {f"{content} {kind}": kind for kind in NAME_LENGTHS}
         self._root = tag[0].split(None, 1)[0].rstrip(b"/>")
-        self._boundary += tag.end() - at
+        self._boundary = tag.end()
         self._namespaces = 0
         self._events.append(self._header)
 
+    def _contentNamespace(self) -> str:
+        """
+        The content namespace (RFC 6120 section 4.8.2): the default namespace of the header or, if that is none or the
+        one of streams, one that it binds to a prefix or that the stanzas will declare.
+
+        @raise StreamError: invalid-namespace.
+        """
+        default = self._default = self._prefixes.get(None, "")
+        if default in self._contents:
+            return default
+        if default not in ("", ns.STREAMS):
+            raise StreamError(StreamCondition.INVALID_NAMESPACE, "The content namespace is not served here.")
+        return min(set(self._prefixes.values()) & self._contents or self._contents)
+
     def _checkGap(self, start: int) -> None:
         """Only white space may stand between stanzas."""
-        gap = bytes(self._window[self._boundary - self._base : start - self._base])
-        if gap.strip(WHITESPACE):
-            raise StreamError(StreamCondition.BAD_FORMAT, "There is text between stanzas.")
+        ink = _INK.search(self._window, self._boundary - self._base)
+        if ink is not None and ink.start() < start - self._base:
+            raise textBetween()
 
     def _complete(self) -> None:
         """A stanza is complete: cut it out."""
@@ -392,82 +558,80 @@ class XMLStreamParser:
             end = tag.end()
         else:
             end = window.index(b">", self._expat.CurrentByteIndex - base) + 1
-        self._boundary = base + end
         if end - start > self._limits.stanzaBytes:
             raise tooBig("stanza")
         raw = bytes(window[start:end])
-        name = self._stanzaName
-        kind = self._kinds.get(name, "")
-        header = self._header
-        if header is not None and (header.prefixes or header.content != ns.CLIENT or not raw.startswith(_STARTS[kind])):
-            stanza = self._normalised(kind, name, raw)
+        kind = self._kind
+        if self._verbatim and raw.startswith(STARTS[kind]):
+            stanza = Stanza(kind, self._stanzaName, self._stanzaAttrs, names, raw)
         else:
-            stanza = Stanza(kind, name, self._stanzaAttrs, names, raw)
+            stanza = self._normalised(kind, raw)
         self._events.append(stanza)
+        self._boundary = base + end
         self._childNames = []
-        self._elements = self._namespaces = 0
+        self._elements = self._names = self._namespaces = 0
 
-    def _normalised(self, kind: str, name: str, raw: bytes) -> Stanza:
+    def _normalised(self, kind: str, raw: bytes) -> Stanza:
         """The stanza as it has to be in a client stream that binds nothing but the prefix C{stream}."""
         header = self._header
         assert header is not None
         content = header.content
-        names: list[str] = self._childNames
-        attrs = self._stanzaAttrs
-        plain = kind and not header.prefixes and raw.startswith(_STARTS[kind])
-        if plain and b"jabber:client" not in raw and b"jabber:server" not in raw and b"jabber:component" not in raw:
-            names = [_moved(each, content) for each in names]
-            return Stanza(kind, f"{ns.CLIENT} {kind}", attrs, names, raw)
-        context = dict((*STREAM_CONTEXT, *header.prefixes))
-        default = dict(self._prefixes).get(None, "")
-        tree = parse(raw, default, tuple(context.items()))
+        name, attrs, names = self._stanzaName, self._stanzaAttrs, self._childNames
         if kind and content != ns.CLIENT:
-            tree = _movedTree(tree, content)
-            names = [_moved(each, content) for each in names]
             name = f"{ns.CLIENT} {kind}"
-        return Stanza(kind, name, attrs, names, tree.toBytes())
+            names = [_moved(each, content) for each in names]
+        plain = kind and self._default == content and raw.startswith(STARTS[kind])
+        if not plain or not portable(raw, content) or any(use in raw for use in self._uses):
+            tree = parse(raw, self._default, tuple({**dict(STREAM_CONTEXT), **dict(header.prefixes)}.items()))
+            raw = (renamed(tree, content, ns.CLIENT) if kind and content != ns.CLIENT else tree).toBytes()
+            if len(raw) > self._limits.stanzaBytes:
+                raise tooBig("stanza")
+        return Stanza(kind, name, attrs, names, raw)
 
     # --- keeping expat small
 
     def _recycle(self) -> None:
-        """Replace expat; feed the unfinished stanza again."""
+        """Replace expat; feed what it had seen of the unfinished stanza again."""
         opened = self._openingTag()
         self._expat = bareExpat()
         self._expat.Parse(opened, False)
         self._listen()
-        self._base = self._boundary = self._stanzaStart = len(opened)
+        self._base = self._boundary = len(opened)
+        self._stanzaStart = 0
         self._fed = 0
         self._depth = 1
         self._childNames = []
-        self._elements = self._namespaces = 0
-        if self._pending:
+        self._elements = self._names = self._namespaces = 0
+        self._inCDATA = False
+        seen = len(self._pending) - self._unfed
+        if seen:
             self._window = self._pending
-            self._parse(bytes(self._pending))
+            self._parse(bytes(self._pending[:seen]))
 
     def _openingTag(self) -> bytes:
         """A start tag with the root's own name that binds what the header bound."""
         declared = "".join(
-            f" xmlns{':' + prefix if prefix else ''}='{escapeAttribute(uri)}'"
-            for prefix, uri in dict(self._prefixes).items()
+            f" xmlns{':' + prefix if prefix else ''}='{escapeAttribute(uri)}'" for prefix, uri in self._prefixes.items()
         )
         return self._root + declared.encode() + b">"
 
 
-_STARTS: Final[dict[str, bytes]] = {"": b"<", "message": b"<message", "presence": b"<presence", "iq": b"<iq"}
-
-
 def _moved(name: str, content: str) -> str:
-    """A child's name as it is in a client stream."""
-    return ns.CLIENT + name[len(content) :] if name.startswith(content + " ") else name
+    """A child's name as it is in a client stream, see L{renamed}."""
+    namespace, local = split(name)
+    if namespace == content:
+        return f"{ns.CLIENT} {local}"
+    return f"{content} {local}" if namespace == ns.CLIENT else name
 
 
-def _movedTree(tree: Element, content: str) -> Element:
-    """A stanza's tree moved into the namespace of client streams; a stanza forwarded inside keeps its own."""
-    children = tuple(
-        _movedTree(child, content) if isinstance(child, Element) and child.ns == content else child
-        for child in tree.children
-    )
-    return Element(tree.name, ns.CLIENT, tree.attrs, children)
+def tooMany(limit: int, what: str) -> StreamError:
+    """The error for what there are too many of."""
+    return StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limit} {what}.")
+
+
+def textBetween() -> StreamError:
+    """The error for character data outside of stanzas."""
+    return StreamError(StreamCondition.BAD_FORMAT, "There is text between stanzas.")
 
 
 def tooBig(what: str) -> StreamError:
