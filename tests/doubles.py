@@ -4,7 +4,7 @@ Doubles: what stands in for the outside world in tests. Whoever provides an inte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -29,6 +29,7 @@ from xmppd.ixmppd import (
     StoredKeys,
     StoreUnavailable,
     TLSFacts,
+    Veto,
 )
 from xmppd.route.host import Host
 from xmppd.route.router import Router
@@ -168,6 +169,7 @@ class FakePresence:
         self.sentStanzas: list[tuple[ISession, Stanza]] = []
         self.arrivedStanzas: list[tuple[Stanza, JID]] = []
         self.leftSessions: list[ISession] = []
+        self.vetoes: list[Veto] = []
 
     def sent(self, session: ISession, stanza: Stanza) -> None:
         """See L{IPresence}; available and unavailable presence takes effect on the session."""
@@ -190,6 +192,20 @@ class FakePresence:
         answer: Deferred[str] = Deferred()
         answer.callback("none")
         return answer
+
+    def passes(self, session: ISession, stanza: Stanza) -> bool:
+        """See L{IPresence}."""
+        return True
+
+    def addVeto(self, veto: Veto) -> None:
+        """See L{IPresence}."""
+        self.vetoes.append(veto)
+
+    def conceal(self, owner: str, matches: Callable[[str], bool]) -> None:
+        """See L{IPresence}."""
+
+    def reveal(self, owner: str, matches: Callable[[str], bool]) -> None:
+        """See L{IPresence}."""
 
 
 @implementer(IPasswords)

@@ -19,6 +19,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import IFeature, IHost
 from xmppd.wire import ns
 from xmppd.wire.element import Element
+from xmppd.wire.errors import StanzaError
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -26,11 +27,15 @@ if TYPE_CHECKING:
     from xmppd.ixmppd import Request
 
 
+class Unanswered(StanzaError):
+    """A refusal its sender isn't told of: the stanza just goes no further."""
+
+
 class Hook:
     """
     One moment.
 
-    @ivar refuse: callables that answer a StanzaError to refuse, or None.
+    @ivar refuse: callables that answer a StanzaError to refuse (L{Unanswered} to do so silently), or None.
     @ivar change: callables that answer what to go on with.
     @ivar observe: callables whose answer is ignored.
     """

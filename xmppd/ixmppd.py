@@ -737,7 +737,7 @@ class IInvitations(Interface):
 VetoPredicate = Callable[[str], bool]
 """Whether no presence may pass between an account and an address."""
 
-Veto = Callable[[str], "VetoPredicate | None | Deferred[VetoPredicate | None]"]
+Veto = Callable[[str], "VetoPredicate | Deferred[VetoPredicate | None] | None"]
 """The predicate of an account; see L{IPresence.addVeto}."""
 
 

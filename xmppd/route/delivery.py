@@ -69,21 +69,24 @@ RULES: Final[dict[Addressee, dict[str, Action]]] = {
         "error": Action.IGNORE,
     },
     Addressee.FULL_AVAILABLE: {
-        "normal": Action.MOST,
+        "normal": Action.BOUNCE,
         "chat": Action.MOST,
         "groupchat": Action.BOUNCE,
         "headline": Action.IGNORE,
         "error": Action.IGNORE,
     },
     Addressee.FULL_NONE: {
-        "normal": Action.STORE,
+        "normal": Action.BOUNCE,
         "chat": Action.STORE,
         "groupchat": Action.BOUNCE,
         "headline": Action.IGNORE,
         "error": Action.IGNORE,
     },
 }
-"""The cell of row and column. A message of an unknown type counts as normal (section 5.2.2)."""
+"""
+The cell of row and column. A message of an unknown type counts as normal (section 5.2.2). Where the table of section
+8.5.4 leaves a choice: what could be kept is stored, else the sender is told; only headlines are dropped.
+"""
 
 TYPES: Final = frozenset({"normal", "chat", "groupchat", "headline", "error"})
 

@@ -192,7 +192,7 @@ class Host:
         """For an account or one of its resources, addressed in a way the session table doesn't know."""
         session = self.router.session(to.full) if to.resource is not None else None
         if session is not None:
-            session.deliver(stanza)
+            cast(Any, self.router).routeTo(session, stanza)
         elif stanza.kind == "message":
             self._message(stanza, to)
         elif to.resource is not None:

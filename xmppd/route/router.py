@@ -41,10 +41,27 @@ class Router:
         self.routed += 1
         attrs = stanza.attrs
         session = self.table.get(attrs.get("to"))
-        if session is not None and (stanza.kind != "presence" or attrs.get("type") not in SUBSCRIPTION_TYPES):
+        if session is None:
+            self._routeByDomain(stanza)
+        elif stanza.kind == "message":
             session.deliver(stanza)
+        else:
+            self.routeTo(session, stanza)
+
+    def routeTo(self, session: ISession, stanza: Stanza) -> None:
+        """
+        Deliver what is for a session's full JID (RFC 6121 section 8.5.3.1): messages always, answers to IQs too,
+        requests only if the user shows presence to the sender, and subscription stanzas and probes not at all.
+        """
+        kind, type = stanza.kind, stanza.attrs.get("type")
+        if kind == "presence" and type in SUBSCRIPTION_TYPES:
+            self._routeByDomain(stanza)
             return
-        self._routeByDomain(stanza)
+        if (kind == "iq" and type not in ("result", "error")) or (kind == "presence" and type == "unavailable"):
+            if not session.host.presence.passes(session, stanza):
+                self.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+                return
+        session.deliver(stanza)
 
     def _routeByDomain(self, stanza: Stanza) -> None:
         """A bare JID, a resource that isn't there, an address written unusually, or another domain."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from xmppd.hooks import Unanswered
 from xmppd.ixmppd import IAccount, IClientStream, IHost, ISession, ISessionEnd
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JID
@@ -156,7 +157,8 @@ class Session:
         for refuses in (*self._sendRefusals, *hook.refuse):
             error = refuses(self, stanza)
             if error is not None:
-                self.host.router.bounce(stanza, error)
+                if not isinstance(error, Unanswered):
+                    self.host.router.bounce(stanza, error)
                 return None
         checked: Stanza | None = stanza
         for change in hook.change:
@@ -174,7 +176,8 @@ class Session:
         for refuses in (*self._receiveRefusals, *hook.refuse):
             error = refuses(self, stanza)
             if error is not None:
-                self.host.router.bounce(stanza, error)
+                if not isinstance(error, Unanswered):
+                    self.host.router.bounce(stanza, error)
                 return None
         checked: Stanza | None = stanza
         for change in hook.change:
