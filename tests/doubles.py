@@ -5,7 +5,7 @@ Doubles: what stands in for the outside world in tests. Whoever provides an inte
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
@@ -17,15 +17,18 @@ from xmppd.ixmppd import (
     IAccountStore,
     IAnonymousAccount,
     IClientStream,
+    IClock,
     IEntropy,
     IFactStore,
     IHost,
     IPasswords,
     IPresence,
+    IReception,
     IRosterStore,
     ISession,
     ISpoolStore,
     IStore,
+    IStreamTransport,
     StoredKeys,
     StoreUnavailable,
     TLSFacts,
@@ -86,6 +89,29 @@ class FakeGuest(FakeAccount):
     trace: str | None = None
 
 
+@implementer(IReception)
+class FakeReception:
+    """One host behind TLS; nobody comes too often."""
+
+    def __init__(self, host: IHost, clock: IClock) -> None:
+        self.clock = clock
+        self.entropy = host.entropy
+        self.limits = host.limits
+        self.requireTLS = True
+        self._host = host
+
+    def host(self, domain: str) -> IHost | None:
+        """See L{IReception}."""
+        return self._host if domain == self._host.domain else None
+
+    def mayAuthenticate(self, address: str) -> bool:
+        """See L{IReception}."""
+        return True
+
+    def authenticationFailed(self, address: str) -> None:
+        """See L{IReception}."""
+
+
 @implementer(IClientStream)
 class FakeStream:
     """
@@ -113,6 +139,12 @@ class FakeStream:
         self.closedWith: StreamError | None = None
         self.waits: list[Deferred[Any]] = []
         self.queued = 0
+        self.slots: dict[str, Any] = {}
+        self.reception: IReception = FakeReception(host, clock)
+        self.transport = cast(IStreamTransport, None)
+
+    def authenticationFailed(self, mechanism: str, name: str | None, reason: str) -> None:
+        """See L{IClientStream}."""
 
     def write(self, data: bytes) -> None:
         """See L{IClientStream}."""
