@@ -58,6 +58,10 @@ THREADS = 2
 """Threads that derive keys: PBKDF2 lets go of the interpreter, so more than the cores gain nothing."""
 
 
+SWITCH_SECONDS = 0.0005
+"""How long the reactor may keep the interpreter when another thread wants it."""
+
+
 class CannotStart(Exception):
     """
     Why the server can't start, in lines for people.
@@ -382,6 +386,9 @@ class RunningServer(Service):
         """See L{IService}."""
         super().startService()  # type: ignore[no-untyped-call]
         raiseOpenFiles()
+        # By default a thread that is wanted waits 5 ms for the interpreter: with the reactor busy, the store's threads
+        # would need that several times for each commit
+        sys.setswitchinterval(SWITCH_SECONDS)
         self.server.service.startService()
         self.server.service.started.addCallbacks(lambda _: self._ready(), self._failed)
 

@@ -147,7 +147,10 @@ class ClientConnection(Protocol):
         stream = self.stream
         before = stream.stanzasIn
         if data:
-            stream.dataReceived(data)
+            turns = self._shared.turns
+            turns.reading = True
+            stream.dataReceived(data)  # catches whatever goes wrong
+            turns.endOfRead()
         limits = self._shared.reception.limits
         if limits.bytesPerSecond or limits.stanzasPerSecond:
             self._paced(limits, len(data), stream.stanzasIn - before)
