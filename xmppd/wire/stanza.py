@@ -150,14 +150,26 @@ class Stanza:
         The same content under changed attributes; None removes one. The original stays as it is.
 
         @param changes: keys are names without a namespace, or L{LANG}.
+        @raise ValueError: other keys.
         """
         attrs = dict(self.attrs)
         for key, value in changes.items():
+            if " " in key and key != LANG:
+                raise ValueError("attributes in namespaces can't be changed")
             if value is None:
                 attrs.pop(key, None)
             else:
                 attrs[key] = value
-        return Stanza(self.kind, self.name, attrs, self.childNames, _edited(self.raw, changes))
+        raw, kind = self.raw, self.kind
+        found = START_TAG.match(raw)
+        assert found is not None  # the parser has seen this tag
+        start = found[0]
+        if kind and b"xmlns" not in start:  # quicker, and often done
+            close = b"/>" if start.endswith(b"/>") else b">"
+            raw = startTag(kind, attrs).encode() + close + raw[len(start) :]
+        else:
+            raw = _edited(raw, changes)
+        return Stanza(kind, self.name, attrs, self.childNames, raw)
 
     def extended(self, addition: bytes, names: tuple[str, ...]) -> Stanza:
         """
@@ -251,15 +263,9 @@ def _head(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def _edited(raw: bytes, changes: Mapping[str, str | None]) -> bytes:
-    """
-    Take attributes out of the start tag and put others in; all other bytes stay.
-
-    @raise ValueError: an attribute is in a namespace other than that of C{xml:lang}.
-    """
+    """Take attributes out of the start tag and put others in; all other bytes stay."""
     name, start = _head(raw)
     names = {key: "xml:lang" if key == LANG else key for key in changes}
-    if any(" " in written for written in names.values()):
-        raise ValueError("attributes in namespaces can't be changed")
     dropped = {written.encode() for written in names.values()}
     given = {names[key]: value for key, value in changes.items() if value is not None}
     kept = [found[0] for found in _ATTRIBUTE.finditer(start, len(name)) if found[1] not in dropped]
@@ -309,7 +315,7 @@ def portable(raw: bytes, content: str) -> bool:
         or b"xmlns:" in raw
         or b"<stream:" in raw
         or b"<xml:" in raw
-        or _ESCAPED.search(raw)
+        or (b"&" in raw and _ESCAPED.search(raw))
     )
 
 

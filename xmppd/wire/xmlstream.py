@@ -618,10 +618,9 @@ class XMLStreamParser:
 
 def _moved(name: str, content: str) -> str:
     """A child's name as it is in a client stream, see L{renamed}."""
-    namespace, local = split(name)
-    if namespace == content:
-        return f"{ns.CLIENT} {local}"
-    return f"{content} {local}" if namespace == ns.CLIENT else name
+    if name.startswith(content) and name[len(content)] == " ":
+        return ns.CLIENT + name[len(content) :]
+    return content + name[len(ns.CLIENT) :] if name.startswith(ns.CLIENT + " ") else name
 
 
 def tooMany(limit: int, what: str) -> StreamError:
