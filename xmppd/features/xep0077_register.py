@@ -125,11 +125,11 @@ def checkPassword(password: str) -> None:
 
 
 def safeForPasswords(host: IHost, stream: IClientStream) -> bool:
-    """Whether this stream may carry a password (section 11)."""
-    if "tls" in stream.facts:
-        return True
-    plain: bool = host.config.plainWithoutTls
-    return plain and not stream.reception.requireTLS
+    """
+    Whether this stream may carry a password (section 11): under TLS, or where the administrator has said that clients
+    need none (C{tls.require_c2s = false}).
+    """
+    return "tls" in stream.facts or not stream.reception.requireTLS
 
 
 @implementer(IStreamFeature)
