@@ -130,7 +130,7 @@ class FakeStream:
         self.address = "192.0.2.1"
         self.account = account
         self.session: ISession | None = None
-        self.language: str | None = "en"
+        self.language: str | None = None
         self.mechanism: str | None = "SCRAM-SHA-256"
         self.clock = clock
         self.received: list[Stanza] = []

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.doubles import Rig
+from tests.doubles import FakeAccount, FakeStream, Rig
 from tests.marks import spec
+from xmppd.wire.element import LANG
 
 
 class RouteTests(SynchronousTestCase):
@@ -24,7 +25,7 @@ class RouteTests(SynchronousTestCase):
             self.julietStream.takeBytes(),
             [
                 b"<message from='romeo@example.org/orchard'\tto='juliet@example.org/balcony'>"
-                b"<body>a &lt; \"b\"</body ></message >"
+                b'<body>a &lt; "b"</body ></message >'
             ],
         )
 
@@ -33,6 +34,17 @@ class RouteTests(SynchronousTestCase):
         """Whatever C{from} the client claims, the receiver sees who sent it."""
         self.rig.send(self.romeo, b"<message from='admin@example.org' to='juliet@example.org/balcony'/>")
         self.assertEqual(self.julietStream.take()[0].sender, "romeo@example.org/orchard")
+
+    @spec("RFC 6120", "8.1.5")
+    def test_languageOfTheStream(self) -> None:
+        """A stanza without a language gets that of its sender's stream; one with a language keeps it."""
+        stream = FakeStream(self.rig.host, FakeAccount("romeo@example.org"), self.rig.clock)
+        stream.language = "it"
+        self.romeo.attach(stream)
+        self.rig.send(self.romeo, b"<message to='juliet@example.org/balcony'/>")
+        self.rig.send(self.romeo, b"<message xml:lang='de' to='juliet@example.org/balcony'/>")
+        languages = [stanza.attrs[LANG] for stanza in self.julietStream.take()]
+        self.assertEqual(languages, ["it", "de"])
 
     @spec("RFC 6120", "8.2.3")
     def test_badRequestsAreAnswered(self) -> None:

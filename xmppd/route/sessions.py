@@ -57,6 +57,7 @@ class Session:
         "__weakref__",
         "_deliveredTo",
         "_incoming",
+        "_language",
         "_outgoing",
         "_receiveRefusals",
         "_route",
@@ -101,6 +102,7 @@ class Session:
         self.outlet: Callable[[Stanza], None] = self.plainly
         self.over = False
         self._starts = starts(self.full)
+        self._language: str | None = getattr(stream, "language", None)
         self._route = host.router.route
         self._outgoing = host.hooks.outgoing
         self._incoming = host.hooks.incoming
@@ -197,7 +199,7 @@ class Session:
         if kind == "message":
             if self.inbound is not None:
                 self.inbound(stanza)
-            stanza.stamp(self.full, self._starts)
+            stanza.stamp(self.full, self._starts, self._language)
             if self.sending:
                 checked = self._checkedOut(stanza)
                 if checked is None:
@@ -214,7 +216,7 @@ class Session:
     def _receivedIQ(self, stanza: Stanza) -> None:
         if self.inbound is not None:
             self.inbound(stanza)
-        stanza.stamp(self.full, self._starts)
+        stanza.stamp(self.full, self._starts, self._language)
         mistake = iqMistake(stanza)
         if mistake is not None:
             if stanza.attrs.get("type") != "error":
@@ -230,7 +232,7 @@ class Session:
     def _receivedPresence(self, stanza: Stanza) -> None:
         if self.inbound is not None:
             self.inbound(stanza)
-        stanza.stamp(self.full, self._starts)
+        stanza.stamp(self.full, self._starts, self._language)
         if self.sending:
             checked = self._checkedOut(stanza)
             if checked is None:
@@ -285,6 +287,7 @@ class Session:
     def attach(self, stream: IClientStream) -> None:
         """See L{ISession}."""
         self.stream = stream
+        self._language = stream.language
 
     def detached(self) -> None:
         """See L{ISession}."""

@@ -120,14 +120,16 @@ class Stanza:
             return None
         return next((child for child in self.elements() if child.qname == name), None)
 
-    def stamp(self, full: str, starts: Mapping[str, bytes]) -> None:
+    def stamp(self, full: str, starts: Mapping[str, bytes], language: str | None = None) -> None:
         """
-        Put the true sender in, in place.
+        Put the true sender in, in place; and the language of the sender's stream, if that is known.
 
         @param full: the sender.
         @param starts: for each kind the bytes C{<kind from='full'} with the address escaped.
         """
         attrs = self.attrs
+        if language is not None:
+            self.speak(language)
         if "from" in attrs:
             if attrs["from"] != full:
                 self.raw = self.addressed({"from": full}).raw
