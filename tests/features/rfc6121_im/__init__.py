@@ -1,0 +1,1 @@
+"""Tests of L{xmppd.features.rfc6121_im}."""
