@@ -1,0 +1,177 @@
+"""
+The custody of messages for clients without stream management.
+
+Such a client never says what it has. The best that can be known is that its kernel has acknowledged every byte: when
+nothing of its stream is unsent any more, everything it was sent before has arrived at its machine. A client whose
+messages are at risk is looked at now and then until that is so. What its senders can't wait for is written to the
+spool, held by a token of this session that no crash survives: after a crash it is an offline message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from xmppd.features.xep0198_sm.queue import outlasts
+from xmppd.features.xep0198_sm.settlement import tidy
+from xmppd.ixmppd import ICustody, IHost, ISession, SpooledMessage
+from xmppd.wire.stanza import Stanza
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+log = Logger(namespace="xmppd.sm")
+
+LOOKS: Final = (0.0, 0.02, 0.1, 0.5, 2.0, 5.0)
+"""Seconds between looks at how much is unsent; the last repeats."""
+
+SLOT: Final = "xep0198_sm custody"
+
+
+@implementer(ICustody)
+class Settled:
+    """The custody of what needs none."""
+
+    __slots__ = ()
+
+    def message(self) -> None:
+        """See L{ICustody}."""
+
+    def stored(self, id: int) -> None:
+        """See L{ICustody}."""
+
+
+SETTLED: Final = Settled()
+
+
+@implementer(ICustody)
+class PlainCustody:
+    """
+    The custody of one message for a client without stream management.
+
+    @ivar row: where the spool has it, or None.
+    @ivar done: whether the client has it.
+    """
+
+    __slots__ = ("_ledger", "_stamp", "_stanza", "done", "row")
+
+    def __init__(self, ledger: Ledger, stanza: Stanza, stamp: float) -> None:
+        self._ledger = ledger
+        self._stanza = stanza
+        self._stamp = stamp
+        self.row: int | None = None
+        self.done = False
+
+    def message(self) -> SpooledMessage | None:
+        """See L{ICustody}."""
+        ledger = self._ledger
+        if self.done or self.row is not None:
+            return None
+        if not ledger.over:
+            ledger.look()
+            if self.done:
+                return None
+        return SpooledMessage(ledger.bare, self._stanza.raw, self._stamp, None if ledger.over else ledger.token)
+
+    def stored(self, id: int) -> None:
+        """See L{ICustody}."""
+        if self.done:
+            self._ledger.discard([id])
+            return
+        self.row = id
+        if self._ledger.over:
+            self._ledger.release()
+
+
+class Ledger:
+    """
+    The open custodies of one session.
+
+    @ivar bare: the account.
+    @ivar token: what its messages are held by.
+    @ivar over: whether the session has ended.
+    """
+
+    def __init__(self, host: IHost, session: ISession, token: str) -> None:
+        self._host = host
+        self._session = session
+        self.bare = session.bare
+        self.token = token
+        self.over = False
+        self._open: list[PlainCustody] = []
+        self._looks = 0
+        self._next: IDelayedCall | None = None
+
+    def open(self, stanza: Stanza) -> PlainCustody:
+        """Take custody of a message that is about to be transmitted."""
+        custody = PlainCustody(self, stanza, self._host.clock.seconds())
+        self._open.append(custody)
+        self._looks = 0
+        if self._next is None:
+            self._next = self._host.clock.callLater(0, self._lookAgain)
+        return custody
+
+    def look(self) -> None:
+        """If nothing is unsent, all is settled. Must not be asked between taking custody and transmitting."""
+        stream = self._session.stream
+        if not self._open or stream is None or stream.closed or stream.unsent():
+            return
+        settled, self._open = self._open, []
+        rows = []
+        for custody in settled:
+            custody.done = True
+            if custody.row is not None:
+                rows.append(custody.row)
+        if rows:
+            self.discard(rows)
+
+    def _lookAgain(self) -> None:
+        self._next = None
+        self.look()
+        if self._open and not self.over:
+            self._looks = min(self._looks + 1, len(LOOKS) - 1)
+            self._next = self._host.clock.callLater(LOOKS[self._looks], self._lookAgain)
+
+    def discard(self, rows: list[int]) -> None:
+        """Rows of the spool are not needed any more."""
+        self._tidy(lambda: self._host.spool.remove(rows))
+
+    def release(self) -> Deferred[None]:
+        """What the spool holds for the session becomes offline messages; fires after the first attempt."""
+        first: Deferred[None] = Deferred()
+        self._tidy(lambda: self._host.spool.release(self.token), first)
+        return first
+
+    def _tidy(self, act: Callable[[], Deferred[Any]], first: Deferred[None] | None = None) -> None:
+        work = Deferred.fromCoroutine(tidy(self._host.clock, act, first))
+        work.addErrback(lambda failure: log.failure("the spool could not be tidied up", failure))
+
+    def ended(self) -> Deferred[None] | None:
+        """The session is over. Fires, if there is something to wait for, when its messages are offline messages."""
+        self.over = True
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        left, self._open = self._open, []
+        if any(custody.row is not None for custody in left):
+            return self.release()
+        return None
+
+
+class Custodies:
+    """Takes custody of messages for the plain sessions of a host; what C{IHost.custody} is."""
+
+    def __init__(self, host: IHost) -> None:
+        self._host = host
+
+    def __call__(self, session: ISession, stanza: Stanza) -> ICustody:
+        """The custody of a stanza that is about to be transmitted."""
+        if stanza.kind != "message" or session.account.anonymous or not outlasts(stanza):
+            return SETTLED
+        ledger: Ledger | None = session.slots.get(SLOT)
+        if ledger is None:
+            ledger = session.slots[SLOT] = Ledger(self._host, session, self._host.entropy.token())
+        return ledger.open(stanza)
