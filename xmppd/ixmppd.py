@@ -292,8 +292,12 @@ class IClientStream(Interface):
     closed: bool = Attribute("Whether it has ended.")
     slots: dict[str, Any] = Attribute("What features keep with this stream, by their own name.")
 
-    def authenticationFailed(mechanism: str, name: str | None, reason: str) -> None:
-        """Log and count a failed login; closes the stream after too many."""
+    def authenticationFailed(mechanism: str, name: str | None, reason: str, guess: bool = True) -> None:
+        """
+        Log and count a failed login; closes the stream after too many.
+
+        @param guess: whether it counts against the peer's address: somebody may be guessing.
+        """
 
     def write(data: bytes) -> None:
         """Send one complete element that is not a stanza, or a tag of the stream."""

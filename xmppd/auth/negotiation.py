@@ -35,6 +35,14 @@ log = Logger(namespace="xmppd.auth")
 FACTS = "sasl facts"
 ATTEMPT = "sasl attempt"
 
+GUESSES = frozenset({
+    SASLCondition.NOT_AUTHORIZED,
+    SASLCondition.INVALID_AUTHZID,
+    SASLCondition.ACCOUNT_DISABLED,
+    SASLCondition.CREDENTIALS_EXPIRED,
+})
+"""Failures that count against an address; others say nothing about whether somebody is guessing passwords."""
+
 AUTH = ns.SASL + " auth"
 RESPONSE = ns.SASL + " response"
 ABORT = ns.SASL + " abort"
@@ -107,8 +115,9 @@ class SASLNegotiation:
         attempt = stream.slots.get(ATTEMPT)
         try:
             if stanza.name == AUTH:
-                stream.slots.pop(ATTEMPT, None)
-                attempt = self._begin(stream, stanza)
+                if attempt is not None:
+                    raise SASLError(SASLCondition.MALFORMED_REQUEST, "Another login is under way; abort it first.")
+                self._begin(stream, stanza)
             elif attempt is None:
                 raise SASLError(SASLCondition.MALFORMED_REQUEST, "No mechanism was chosen.")
             elif stanza.name == ABORT:
@@ -116,9 +125,9 @@ class SASLNegotiation:
             else:
                 attempt.step(attempt.mechanism.respond(decode(stanza.element().text) or b""))
         except SASLError as error:
-            self._failed(stream, attempt, error)
+            self._failed(stream, stream.slots.get(ATTEMPT), error)
 
-    def _begin(self, stream: IClientStream, stanza: Stanza) -> Attempt:
+    def _begin(self, stream: IClientStream, stanza: Stanza) -> None:
         """A mechanism was chosen."""
         if not self._allowed(stream):
             raise SASLError(SASLCondition.ENCRYPTION_REQUIRED)
@@ -128,7 +137,6 @@ class SASLNegotiation:
         mechanism = create(name, self._factsOf(stream))
         attempt = stream.slots[ATTEMPT] = Attempt(self, stream, mechanism)
         attempt.step(mechanism.start(decode(stanza.element().text)))
-        return attempt
 
     def _failed(self, stream: IClientStream, attempt: Attempt | None, error: SASLError) -> None:
         """Answer a failure; the stream lives on for another try (RFC 6120 section 6.4.5)."""
@@ -140,6 +148,7 @@ class SASLNegotiation:
             attempt.mechanism.name if attempt is not None else "",
             attempt.name if attempt is not None else None,
             str(error),
+            error.condition in GUESSES,
         )
 
 

@@ -8,6 +8,10 @@ turn, joined, encrypted and written at once.
 A client that doesn't read is noticed by the transport's back-pressure: from then on its bytes wait here, where they
 are counted, and over C{limits.sendQueueBytes} the connection is given up. Reading pauses for a client that sends more
 than its pace allows.
+
+We end our side of a connection first and read on, throwing away what comes, until the client ends its own side or
+L{CLOSING_SECONDS} have passed: a socket that is closed while there is input nobody has read resets the connection, and
+the client might never see why.
 """
 
 from __future__ import annotations
@@ -38,7 +42,10 @@ log = Logger(namespace="xmppd.net")
 SIOCOUTQ = termios.TIOCOUTQ
 
 CLOSING_SECONDS = 5.0
-"""How long a peer may take to read our last words before the connection is cut."""
+"""How long a peer may take to read our last words, and to end its side, before the connection is cut."""
+
+CLOSING_BYTES = 1 << 20
+"""How much a peer may send meanwhile."""
 
 
 class Pace:
@@ -76,6 +83,7 @@ class ClientConnection(Protocol):
 
     @ivar stream: its stream.
     @ivar silent: how many checks of the idle sweep have passed since anything came.
+    @ivar since: when it was made, in the clock's seconds.
     """
 
     __slots__ = (
@@ -91,9 +99,13 @@ class ClientConnection(Protocol):
         "_slowed",
         "_startTLS",
         "_tls",
+        "_unread",
+        "_waiting",
+        "_waitingBytes",
         "address",
         "port",
         "silent",
+        "since",
         "stream",
     )
 
@@ -102,6 +114,9 @@ class ClientConnection(Protocol):
     def __init__(self, shared: ClientFactory) -> None:
         self._shared = shared
         self._out: list[bytes] = []
+        self._waiting: list[bytes] = []
+        self._waitingBytes = 0
+        self._unread = 0
         self._tls: TLSLayer | None = None
         self._startTLS: str | None = None
         self._closing: Any = None
@@ -121,6 +136,7 @@ class ClientConnection(Protocol):
         self.address: str = getattr(peer, "host", None) or "unix"
         self.port: int = getattr(peer, "port", None) or 0
         shared = self._shared
+        self.since = shared.reception.clock.seconds()
         refusal = shared.admission.connected(self.address)
         setNoDelay = getattr(self.transport, "setTcpNoDelay", None)
         if setNoDelay is not None:
@@ -128,7 +144,7 @@ class ClientConnection(Protocol):
         self.stream = shared.makeStream(self, shared.reception)
         if refusal is not None:
             log.info("connection refused: address={address} reason={reason}", address=self.address, reason=refusal)
-            self.stream.close(StreamError(StreamCondition.POLICY_VIOLATION, f"There are {refusal}."))
+            self._refuse(StreamError(StreamCondition.POLICY_VIOLATION, f"There are {refusal}."))
             return
         self._counted = True
         shared.connections.add(self)
@@ -136,9 +152,19 @@ class ClientConnection(Protocol):
         if shared.direct is not None:
             self._tls = TLSLayer(shared.direct)
 
+    def _refuse(self, error: StreamError) -> None:
+        """Say why, and don't wait for anything: these connections aren't counted."""
+        if self._shared.direct is None:
+            self.stream.close(error)
+            self.transport.loseConnection()
+        else:
+            self.stream.connectionLost()
+            self.abortConnection()
+
     def dataReceived(self, data: bytes) -> None:
         """See L{Protocol}."""
         self.silent = 0
+        octets = len(data)
         if self._tls is not None:
             plain = self._decrypted(data)
             if plain is None:
@@ -153,7 +179,7 @@ class ClientConnection(Protocol):
             turns.endOfRead()
         limits = self._shared.reception.limits
         if limits.bytesPerSecond or limits.stanzasPerSecond:
-            self._paced(limits, len(data), stream.stanzasIn - before)
+            self._paced(limits, octets, stream.stanzasIn - before)
         if self._tls is not None and self._tls.ended:
             self.loseConnection()
 
@@ -176,17 +202,16 @@ class ClientConnection(Protocol):
 
     def _tlsFailed(self, error: SSL.Error) -> None:
         """Send TLS's alert and go."""
-        reason = error.args[0][-1][-1] if error.args and error.args[0] else "the connection ended"
-        log.info("TLS failed: address={address} reason={reason}", address=self.address, reason=reason)
+        log.info("TLS failed: address={address} reason={reason}", address=self.address, reason=reasonOf(error))
         tls, self._tls = self._tls, None
-        self._out.clear()
+        self._forget()
         if tls is not None:
             alert = tls.outgoing()
             if alert:
                 self.transport.write(alert)
         self._gone = True
         self.stream.connectionLost()
-        self.transport.loseConnection()
+        self._hangUp()
 
     def _paced(self, limits: Any, octets: int, stanzas: int) -> None:
         """Pause reading if more has come than the pace allows."""
@@ -194,7 +219,7 @@ class ClientConnection(Protocol):
         if self._pace is None:
             self._pace = Pace(now)
         pause = self._pace.spent(limits, now, octets, stanzas)
-        if pause > 0 and self._slowed is None and not self._gone:
+        if pause > 0 and self._slowed is None and self._closing is None and not self._gone:
             self.pauseReading()
             self._slowed = self._shared.reception.clock.callLater(pause, self._goOn)
 
@@ -205,7 +230,7 @@ class ClientConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See L{Protocol}."""
         self._gone = True
-        self._out.clear()
+        self._forget()
         for call in (self._closing, self._slowed):
             if call is not None and call.active():
                 call.cancel()
@@ -231,15 +256,14 @@ class ClientConnection(Protocol):
         out = self._out
         if not out or self._gone:
             return
-        if self._held:
-            self._checkQueue()
-            return
         data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
+        if self._held:
+            self._wait(data)
+            return
         if self._tls is not None:
             if not self._tls.established:
-                out.append(data)
-                return
+                return  # there is nobody who could read it
             try:
                 data = self._tls.sending(data)
             except SSL.Error as error:
@@ -263,14 +287,33 @@ class ClientConnection(Protocol):
         if sent < len(data):
             transport.write(data[sent:])
 
-    def _checkQueue(self) -> None:
-        """The client doesn't read: how much waits for it."""
-        if sum(map(len, self._out)) > self._shared.reception.limits.sendQueueBytes:
+    def _wait(self, data: bytes) -> None:
+        """The client doesn't read: keep it, if that is not too much."""
+        self._waiting.append(data)
+        self._waitingBytes += len(data)
+        if self._waitingBytes > self._shared.reception.limits.sendQueueBytes:
             log.info("connection given up: address={address} reason=does not read", address=self.address)
             self.abortConnection()
 
+    def _release(self) -> None:
+        """What has waited is to be written with the next flush."""
+        self._held = False
+        if self._waiting:
+            if not self._out:
+                self._shared.turns.mark(self)
+            self._out[:0] = self._waiting
+            self._waiting = []
+            self._waitingBytes = 0
+
+    def _forget(self) -> None:
+        """Nothing of what waits will be written."""
+        self._out.clear()
+        self._waiting.clear()
+        self._waitingBytes = 0
+
     def startTLS(self, domain: str) -> None:
         """See L{IStreamTransport}."""
+        self._release()
         self.flush()
         serverTLS = self._shared.serverTLS
         assert serverTLS is not None  # canStartTLS has said so
@@ -288,7 +331,7 @@ class ClientConnection(Protocol):
         """See L{IStreamTransport}."""
         if self._gone or self._closing is not None:
             return
-        self._held = False
+        self._release()
         self.flush()
         if self._gone:
             return
@@ -296,13 +339,31 @@ class ClientConnection(Protocol):
             last = self._tls.close()
             if last:
                 self.transport.write(last)
+        self._hangUp()
+
+    def _hangUp(self) -> None:
+        """End our side of the connection, and wait a while for the client's."""
         self._closing = self._shared.reception.clock.callLater(CLOSING_SECONDS, self.abortConnection)
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        self.dataReceived = self._discard  # type: ignore[method-assign]
+        transport = self.transport
+        transport.unregisterProducer()
+        loseWriteConnection = getattr(transport, "loseWriteConnection", None)
+        if loseWriteConnection is None:
+            transport.loseConnection()
+            return
+        loseWriteConnection()
+        if self._pauses:
+            transport.resumeProducing()  # or the client's end would not be seen
+
+    def _discard(self, data: bytes) -> None:
+        """The client has not noticed yet that we have gone."""
+        self._unread += len(data)
+        if self._unread > CLOSING_BYTES:
+            self.abortConnection()
 
     def abortConnection(self) -> None:
         """See L{IStreamTransport}."""
-        self._out.clear()
+        self._forget()
         self.transport.abortConnection()
 
     def pauseProducing(self) -> None:
@@ -314,9 +375,7 @@ class ClientConnection(Protocol):
 
     def resumeProducing(self) -> None:
         """The client reads again."""
-        self._held = False
-        if self._out:
-            self._shared.turns.mark(self)
+        self._release()
 
     def stopProducing(self) -> None:
         """The reactor will write no more."""
@@ -324,7 +383,7 @@ class ClientConnection(Protocol):
     def pauseReading(self) -> None:
         """See L{IStreamTransport}."""
         self._pauses += 1
-        if self._pauses == 1 and not self._gone:
+        if self._pauses == 1 and self._closing is None and not self._gone:
             self.transport.pauseProducing()
 
     def resumeReading(self) -> None:
@@ -337,8 +396,16 @@ class ClientConnection(Protocol):
         """See L{IStreamTransport}."""
         if self._gone:
             return 1
-        waiting = sum(map(len, self._out)) + transportQueue(self.transport)
+        waiting = sum(map(len, self._out)) + self._waitingBytes + transportQueue(self.transport)
         return waiting or kernelQueue(self.transport)
+
+
+def reasonOf(error: SSL.Error) -> str:
+    """What OpenSSL says about a failure, in a few words."""
+    queue = error.args[0] if error.args else None
+    if isinstance(queue, list) and queue and isinstance(queue[-1], tuple):
+        return str(queue[-1][-1])
+    return "the connection ended"
 
 
 def transportQueue(transport: Any) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from xmppd.ixmppd import IClientStream, ISession, IStreamFeature
+from xmppd.ixmppd import IClientStream, ISession, IStreamFeature, StoreUnavailable
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -55,6 +55,8 @@ class Binding:
 
     def _refused(self, failure: Failure, stream: IClientStream, stanza: Stanza) -> None:
         error = failure.value
+        if isinstance(error, StoreUnavailable):
+            error = StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "The database is not available.")
         if not isinstance(error, StanzaError):
             failure.raiseException()
         stream.transmit(stanza.error(error))

@@ -38,7 +38,7 @@ from xmppd.ixmppd import (
     TLSFacts,
 )
 from xmppd.wire import ns
-from xmppd.wire.element import escapeAttribute
+from xmppd.wire.element import DEPTH, escapeAttribute
 from xmppd.wire.errors import PeerError, SASLError, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, parse
 from xmppd.wire.stanza import Stanza
@@ -52,8 +52,29 @@ log = Logger(namespace="xmppd.stream")
 BACKLOG = 1000
 """How many events may wait while the stream waits for something; reading is paused, so only one chunk's worth comes."""
 
+VERSION = (1, 0)
+"""The version of XMPP that is spoken (RFC 6120 section 4.7.5)."""
+
 LANGUAGE_LENGTH = 35
 """The longest language tag that is remembered (RFC 5646 section 4.4.1)."""
+
+
+def versionFor(header: StreamHeader | None) -> str:
+    """
+    The attribute C{version} of the answer to a header: the lower of both sides' versions, none to a header without
+    (RFC 6120 section 4.7.5).
+    """
+    if header is not None and "version" not in header.attrs:
+        return ""
+    try:
+        version = VERSION if header is None else min(VERSION, header.version)
+    except StreamError:
+        version = VERSION
+    return f" version='{version[0]}.{version[1]}'"
+
+
+def nothing(data: bytes) -> None:
+    """Where the bytes go of those who write to a stream that has ended."""
 
 
 @implementer(IClientStream)
@@ -72,6 +93,7 @@ class ClientStream:
         "_deadline",
         "_headerSent",
         "_parser",
+        "_resume",
         "_tries",
         "_waits",
         "account",
@@ -115,6 +137,7 @@ class ClientStream:
         self._headerSent = False
         self._tries = 0
         self._waits = 0
+        self._resume: Callable[[Any], None] | None = None
         self._backlog: list[Event | StreamError] = []
         self._parser: XMLStreamParser | None = XMLStreamParser(self._parserLimits())
         self.receive: Callable[[Any], None] = self._awaitHeader
@@ -130,7 +153,7 @@ class ClientStream:
         return ParserLimits(
             stanzaBytes=limits.stanzaBytes,
             headBytes=limits.headBytes,
-            depth=limits.depth,
+            depth=min(limits.depth, DEPTH),
             children=limits.children,
             elements=limits.elements,
             attributes=limits.attributes,
@@ -197,11 +220,11 @@ class ClientStream:
         try:
             host = self._hostFor(event)
         except StreamError as error:
-            self._sendHeader(event, event.to)
+            self._sendHeader(event, "")
             raise error
         self.host = host
         self._sendHeader(event, host.domain)
-        if event.version[0] < 1:
+        if event.version < VERSION:
             raise StreamError(StreamCondition.UNSUPPORTED_VERSION, "XMPP 1.0 is spoken here.")
         self.receive = self._negotiate
         self._advertise(host)
@@ -223,14 +246,18 @@ class ClientStream:
             raise StreamError(StreamCondition.SYSTEM_SHUTDOWN)
         return host
 
-    def _sendHeader(self, header: StreamHeader | None, domain: str | None) -> None:
-        """Our stream header (RFC 6120 section 4.7)."""
+    def _sendHeader(self, header: StreamHeader | None, domain: str) -> None:
+        """
+        Our stream header (RFC 6120 section 4.7).
+
+        @param header: the client's, or None if none has come.
+        @param domain: the domain that was addressed; empty if it is not ours (section 4.9.1.3).
+        """
         self._headerSent = True
-        source = f" from='{escapeAttribute(domain)}'" if domain else ""
         target = f" to='{escapeAttribute(header.sender)}'" if header is not None and header.sender else ""
         self.write(
             f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}'"
-            f" version='1.0' xml:lang='en' id='{self.id}'{source}{target}>".encode()
+            f"{versionFor(header)} xml:lang='en' id='{self.id}' from='{escapeAttribute(domain)}'{target}>".encode()
         )
 
     def _usable(self, host: IHost) -> list[IStreamFeature]:
@@ -280,7 +307,8 @@ class ClientStream:
         except StanzaError as error:
             if stanza.kind != "iq":
                 raise
-            self.transmit(stanza.error(error))
+            if stanza.type not in ("result", "error"):  # nobody has asked
+                self.transmit(stanza.error(error))
 
     # --- what features do to the stream
 
@@ -288,6 +316,7 @@ class ClientStream:
         """See L{IClientStream}."""
         assert self.host is not None
         self._restart()
+        self.slots.clear()  # nothing that was learnt before TLS counts (RFC 6120 section 5.4.3.3)
         self.receive = self._ignore
         self._parser = None
         self.transport.startTLS(self.host.domain)
@@ -308,10 +337,11 @@ class ClientStream:
         assert self.host is not None
         self.host.hooks.authenticated.notify(self)
 
-    def authenticationFailed(self, mechanism: str, name: str | None, reason: str) -> None:
+    def authenticationFailed(self, mechanism: str, name: str | None, reason: str, guess: bool = True) -> None:
         """See L{IClientStream}."""
         self._tries += 1
-        self.reception.authenticationFailed(self.address)
+        if guess:
+            self.reception.authenticationFailed(self.address)
         log.warn(
             "authentication failed: address={address} domain={domain} mechanism={mechanism} user={name!r}"
             " reason={reason}",
@@ -348,7 +378,7 @@ class ClientStream:
         self._waits += 1
         if self._waits == 1:
             self.transport.pauseReading()
-            self.slots["resume"] = self.receive
+            self._resume = self.receive
             self.receive = self._keepForLater
         deferred.addErrback(self._waitFailed)
         deferred.addBoth(self._waited)
@@ -366,11 +396,17 @@ class ClientStream:
             self._mistake(failure)
 
     def _waited(self, result: object) -> None:
-        """Go on, with what came meanwhile."""
+        """Go on."""
         self._waits -= 1
-        if self._waits or self.closed:
+        if self._waits:
             return
-        before = self.slots.pop("resume", None)
+        if not self.closed:
+            self._catchUp()
+        self.transport.resumeReading()
+
+    def _catchUp(self) -> None:
+        """Act on what came while something was waited for."""
+        before, self._resume = self._resume, None
         if self.receive == self._keepForLater and before is not None:
             self.receive = before
         backlog, self._backlog = self._backlog, []
@@ -389,8 +425,6 @@ class ClientStream:
             self._answer(error)
         except Exception:
             self._mistake(Failure())
-        if not self.closed:
-            self.transport.resumeReading()
 
     # --- to the client
 
@@ -424,8 +458,9 @@ class ClientStream:
             self._parser = None
             if not self._headerSent:
                 self.id = self.id or self.reception.entropy.token()
-                self._sendHeader(None, self.host.domain if self.host is not None else None)
+                self._sendHeader(None, self.host.domain if self.host is not None else "")
             self.write((b"" if error is None else error.toBytes()) + b"</stream:stream>")
+        self.write = nothing  # whoever comes late has nothing to say behind the end of the stream
         session, self.session = self.session, None
         if session is not None:
             if error is not None and error.condition == StreamCondition.SYSTEM_SHUTDOWN:
@@ -441,6 +476,7 @@ class ClientStream:
         if self.closed:
             return
         self.closed = True
+        self.write = nothing
         self._cancelDeadline()
         self._parser = None
         self.receive = self._ignore
