@@ -175,6 +175,127 @@ class ManagedSessionRecord:
     state: str = "{}"
 
 
+@dataclass(frozen=True, slots=True)
+class ArchivedMessage:
+    """
+    A message in an archive (XEP-0313).
+
+    @ivar id: the archive's id; ids of one archive sort in the order in which the messages were archived.
+    @ivar owner: whose archive: the bare JID of an account or a room.
+    @ivar peer: the bare JID of the other side (in a room's archive: the occupant's full room JID's resource is in the
+        stanza; C{peer} is the room).
+    @ivar stamp: when it was archived, seconds since the epoch.
+    @ivar stanza: the bytes of the whole stanza.
+    @ivar resource: the resource of the other side, or empty.
+    @ivar sender: in a room's archive the sender's real bare JID, or empty.
+    """
+
+    id: str
+    owner: str
+    peer: str
+    stamp: float
+    stanza: bytes
+    resource: str = ""
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveQuery:
+    """
+    What is wanted of an archive (XEP-0313 section 4, XEP-0059). All conditions hold together.
+
+    @ivar peer: bare JID of the other side, or None.
+    @ivar resource: its resource, or None for any.
+    @ivar start: not before, seconds since the epoch.
+    @ivar end: not after.
+    @ivar afterId: only ids behind this one in the archive (the filter C{after-id}).
+    @ivar beforeId: only ids before this one (the filter C{before-id}).
+    @ivar ids: only these ids, if not None; all must exist.
+    @ivar pageAfter: paging: only what follows this id in the result.
+    @ivar pageBefore: paging: only what precedes this id in the result; empty for the last page.
+    @ivar limit: at most so many; with C{pageBefore} the last ones.
+    @ivar count: whether to count how many there are in all, paging left aside.
+    """
+
+    peer: str | None = None
+    resource: str | None = None
+    start: float | None = None
+    end: float | None = None
+    afterId: str | None = None
+    beforeId: str | None = None
+    ids: tuple[str, ...] | None = None
+    pageAfter: str | None = None
+    pageBefore: str | None = None
+    limit: int = 50
+    count: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """
+    A page of an archive.
+
+    @ivar messages: in the order of the archive.
+    @ivar complete: whether nothing follows in the direction of paging.
+    @ivar count: how many there are in all, or None if it was not asked.
+    @ivar index: the position of the first in the whole result, or None if it is not known.
+    """
+
+    messages: tuple[ArchivedMessage, ...]
+    complete: bool
+    count: int | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """
+    A node of publish-subscribe (XEP-0060).
+
+    @ivar owner: the service's domain, or the bare JID of an account (XEP-0163).
+    @ivar config: its configuration as JSON text.
+    @ivar creator: the bare JID of who made it.
+    """
+
+    owner: str
+    node: str
+    config: str
+    creator: str
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeItem:
+    """
+    An item of a node.
+
+    @ivar payload: the bytes of the payload element, empty if there is none.
+    @ivar publisher: bare JID.
+    @ivar stamp: when it was published last, seconds since the epoch.
+    """
+
+    id: str
+    payload: bytes
+    publisher: str
+    stamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSubscription:
+    """
+    A subscription to a node.
+
+    @ivar jid: the JID that is notified.
+    @ivar state: "subscribed", "pending" or "unconfigured".
+    @ivar options: as JSON text.
+    """
+
+    jid: str
+    subid: str
+    state: str
+    options: str = "{}"
+
+
 # --- trust, login, accounts ---------------------------------------------------------------------------------------
 
 
@@ -432,9 +553,7 @@ class ISession(Interface):
     def removeRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
         """Ask it no more."""
 
-    def addObservers(
-        sent: Callable[[ISession, Stanza], None], delivered: Callable[[ISession, Stanza], None]
-    ) -> None:
+    def addObservers(sent: Callable[[ISession, Stanza], None], delivered: Callable[[ISession, Stanza], None]) -> None:
         """
         Show C{sent} each stanza the client sends from now on, and C{delivered} each to the client; as they are after
         restrictions and hooks have let them pass.
@@ -711,9 +830,9 @@ class Invitation:
 class IInvitations(Interface):
     """Invitations to register at one host."""
 
-    def create(username: str | None = None, seconds: float | None = None, creator: str = "") -> Deferred[
-        tuple[Invitation, str, str]
-    ]:
+    def create(
+        username: str | None = None, seconds: float | None = None, creator: str = ""
+    ) -> Deferred[tuple[Invitation, str, str]]:
         """
         Make one; answers it, its token, and the C{xmpp:} URI to hand out. Fails with StanzaError: C{not-acceptable}
         for a bad name, C{conflict} for one in use, C{resource-constraint} if too many are open.
@@ -943,6 +1062,101 @@ class IFactStore(Interface):
         """How many facts of each kind an owner has."""
 
 
+class IArchiveStore(Interface):
+    """Archives of accounts and rooms (XEP-0313). Written once per archived message, in groups."""
+
+    def add(messages: Sequence[ArchivedMessage]) -> Deferred[None]:
+        """Archive messages whose ids are new."""
+
+    def query(owner: str, query: ArchiveQuery) -> Deferred[ArchivePage]:
+        """A page. Fails with L{Missing} if an id the query names is not in the archive."""
+
+    def ends(owner: str) -> Deferred[tuple[ArchivedMessage, ArchivedMessage] | None]:
+        """The first and the last message, or None if there are none."""
+
+    def replace(owner: str, id: str, stanza: bytes) -> Deferred[bool]:
+        """Put other bytes in a message's place (a tombstone, XEP-0424); answers whether it was there."""
+
+    def remove(owner: str, ids: Iterable[str]) -> Deferred[None]:
+        """Delete messages; unknown ids are ignored."""
+
+    def prune(before: float, owner: str | None = None, most: int = 10000) -> Deferred[int]:
+        """Delete messages older than C{before} (of one owner, or of all), at most so many; answers how many."""
+
+    def forget(owner: str) -> Deferred[None]:
+        """Delete an archive."""
+
+    def count(owner: str) -> Deferred[int]:
+        """How many messages an archive has."""
+
+
+class INodeStore(Interface):
+    """Nodes of publish-subscribe with items, affiliations and subscriptions (XEP-0060, XEP-0163)."""
+
+    def create(record: NodeRecord) -> Deferred[None]:
+        """Make a node. Fails with L{Exists}."""
+
+    def get(owner: str, node: str) -> Deferred[NodeRecord | None]:
+        """A node, or None."""
+
+    def configure(owner: str, node: str, config: str) -> Deferred[None]:
+        """Replace the configuration. Fails with L{Missing}."""
+
+    def delete(owner: str, node: str) -> Deferred[None]:
+        """Delete a node with everything in it. Fails with L{Missing}."""
+
+    def nodes(owner: str, after: str = "", limit: int = 1000) -> Deferred[Sequence[NodeRecord]]:
+        """Nodes of an owner by name."""
+
+    def publish(owner: str, node: str, items: Sequence[NodeItem], most: int) -> Deferred[Sequence[str]]:
+        """
+        Add or replace items, which become the newest, and delete the oldest beyond C{most}, in one transaction.
+        Answers the ids deleted. Fails with L{Missing} if there is no such node.
+        """
+
+    def items(owner: str, node: str, limit: int = 1000, before: str | None = None) -> Deferred[Sequence[NodeItem]]:
+        """The newest items, newest first; with C{before} those published before that item (Missing if unknown)."""
+
+    def itemsById(owner: str, node: str, ids: Sequence[str]) -> Deferred[Sequence[NodeItem]]:
+        """The items there are of these ids."""
+
+    def countItems(owner: str, node: str) -> Deferred[int]:
+        """How many items a node has."""
+
+    def retract(owner: str, node: str, ids: Sequence[str]) -> Deferred[Sequence[str]]:
+        """Delete items; answers the ids that were there."""
+
+    def purge(owner: str, node: str) -> Deferred[None]:
+        """Delete all items."""
+
+    def affiliations(owner: str, node: str) -> Deferred[Mapping[str, str]]:
+        """Affiliations by bare JID."""
+
+    def setAffiliations(owner: str, node: str, changes: Mapping[str, str]) -> Deferred[None]:
+        """Change affiliations; "none" removes. Fails with L{Missing}."""
+
+    def affiliationsOf(owner: str, entity: str) -> Deferred[Mapping[str, str]]:
+        """The affiliations of an entity by node, over all nodes of the owner."""
+
+    def subscriptions(owner: str, node: str) -> Deferred[Sequence[NodeSubscription]]:
+        """All subscriptions of a node."""
+
+    def setSubscription(owner: str, node: str, subscription: NodeSubscription) -> Deferred[None]:
+        """Add or replace by (jid, subid); state "none" removes. Fails with L{Missing}."""
+
+    def subscriptionsOf(owner: str, bare: str) -> Deferred[Sequence[tuple[str, NodeSubscription]]]:
+        """(node, subscription) of an entity's bare JID or its resources, over all nodes of the owner."""
+
+    def size(owner: str) -> Deferred[int]:
+        """How many bytes the owner's nodes and items take."""
+
+    def forget(owner: str) -> Deferred[None]:
+        """Delete all nodes of an owner."""
+
+    def forgetEntity(bare: str) -> Deferred[None]:
+        """Delete affiliations and subscriptions of an entity at all owners."""
+
+
 class IStore(Interface):
     """A back end: opens, migrates, closes; provides the small stores."""
 
@@ -950,6 +1164,8 @@ class IStore(Interface):
     rosters: IRosterStore = Attribute("Rosters.")
     spool: ISpoolStore = Attribute("Waiting messages.")
     facts: IFactStore = Attribute("Facts.")
+    archives: IArchiveStore = Attribute("Archives.")
+    pubsub: INodeStore = Attribute("Nodes of publish-subscribe.")
 
     def open() -> Deferred[None]:
         """Connect and migrate. Fails with L{StoreUnavailable} whose text says what to do."""
