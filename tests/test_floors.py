@@ -69,6 +69,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "features": (*QUIET, "segno"),
     "net": ("twisted", "zope", "attr", "attrs", "idna", "wsproto", "automat", *CRYPTOGRAPHY),
     "services": ("twisted", "zope", "attr", "attrs"),
+    "catalogue": (),
     "ctl": ("twisted", "zope", "attr", "attrs", "click", *CRYPTOGRAPHY),
     "tap": ("twisted", "zope", "attr", "attrs"),
     "__main__": (),

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 import xmppd.features
-from xmppd.config import Configuration, ConfigurationError, HostConfig, checkFeatureOptions
+from xmppd.config import ConfigurationError, HostConfig
 from xmppd.hooks import Feature
 from xmppd.ixmppd import IHost
 from xmppd.readers import Problem, suggestion
@@ -94,35 +94,6 @@ def _ordered(found: Mapping[str, Feature]) -> list[str]:
         order.append(name)
         sorter.done(name)
     return order
-
-
-def check(features: Mapping[str, Feature], configuration: Configuration) -> None:
-    """
-    Compare what the configuration says to features with what they declare.
-
-    @raise ConfigurationError: with everything that is wrong.
-    """
-    declared = {
-        name: {key: option.default for key, option in feature.options.items()} for name, feature in features.items()
-    }
-    checkFeatureOptions(configuration, declared)
-    problems = [
-        Problem(str(configuration.file), f'host."{host.domain}".features.{name}.{key}', wrong, "correct it")
-        for host in configuration.hosts.values()
-        for name, key, wrong in _wrongValues(features, host)
-    ]
-    if problems:
-        raise ConfigurationError(problems)
-
-
-def _wrongValues(features: Mapping[str, Feature], hostConfig: HostConfig) -> Iterable[tuple[str, str, str]]:
-    """Feature, key and complaint for each value that its option's own check refuses."""
-    for name, given in hostConfig.features.items():
-        for key, value in given.items():
-            option = features[name].options[key]
-            wrong = option.check(value) if option.check is not None else None
-            if wrong:
-                yield name, key, wrong
 
 
 def joining(features: Mapping[str, Feature], hostConfig: HostConfig) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+vCards (XEP-0054), bounded by ``vcard_bytes``.

@@ -1,0 +1,1 @@
+A host publishes contact addresses (XEP-0157).

@@ -1,0 +1,1 @@
+Pings are answered (XEP-0199).

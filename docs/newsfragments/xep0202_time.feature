@@ -1,0 +1,1 @@
+The server tells the time (XEP-0202).

@@ -1,0 +1,1 @@
+Administrators can invite people to register (XEP-0401, XEP-0445).
