@@ -43,38 +43,63 @@ class Part:
         self.stop = stop
 
 
+class Stopped(Exception):
+    """The service was stopped before all of its parts had started."""
+
+
 class SequentialService(Service):
     """
-    Starts its parts in order, stops them in reverse, and waits for each.
+    Starts its parts in order, stops them in reverse, and waits for each. Stopped while it starts, it lets the part that
+    is about to start finish, and then stops those that run.
 
-    @ivar started: fires when all parts run; fails with what kept one from starting, after the others were stopped.
+    @ivar started: fires when all parts run; fails with what kept one from starting, after the others were stopped, or
+        with L{Stopped}.
     """
 
     def __init__(self, parts: Iterable[Part]) -> None:
         self.parts = tuple(parts)
         self.started: Deferred[None] = succeed(None)
         self._running: list[Part] = []
+        self._stopping = False
+        self._settled: Deferred[None] = succeed(None)
 
     def startService(self) -> None:
         """See L{IService}."""
         super().startService()  # type: ignore[no-untyped-call]
+        self._stopping = False
+        self._settled = Deferred()
         self.started = Deferred.fromCoroutine(self._start())
 
     async def _start(self) -> None:
-        for part in self.parts:
-            try:
+        try:
+            for part in self.parts:
+                if self._stopping:
+                    raise Stopped
                 waiting = part.start()
                 if waiting is not None:
                     await waiting
-            except BaseException:
-                await self._stop()
-                raise
-            self._running.append(part)
+                self._running.append(part)
+        except BaseException:
+            await self._stop()
+            raise
+        finally:
+            self._settled.callback(None)
 
     def stopService(self) -> Deferred[None]:
         """See L{IService}."""
         super().stopService()  # type: ignore[no-untyped-call]
-        return Deferred.fromCoroutine(self._stop())
+        self._stopping = True
+        return Deferred.fromCoroutine(self._stopSettled())
+
+    async def _stopSettled(self) -> None:
+        waiting: Deferred[None] = Deferred()
+
+        def settled(result: None) -> None:
+            waiting.callback(None)
+
+        self._settled.addCallback(settled)
+        await waiting
+        await self._stop()
 
     async def _stop(self) -> None:
         while self._running:
@@ -112,33 +137,52 @@ class Reception:
         self._admission.authenticationFailed(address)
 
 
+class PortsTaken(Exception):
+    """
+    Endpoints can't be opened.
+
+    @ivar ports: of each the option that names it, the endpoint's text, and the reason.
+    """
+
+    def __init__(self, ports: Iterable[tuple[str, str, Exception]]) -> None:
+        self.ports = tuple(ports)
+        super().__init__("; ".join(f"{name}: {text}: {reason}" for name, text, reason in self.ports))
+
+
 class Listeners:
     """
     The listening ports: all open, or none.
 
-    @ivar ports: those that listen, by the option that named them.
+    @ivar ports: those that listen, with the option that named them and the endpoint's text.
     """
 
-    def __init__(self, endpoints: Iterable[tuple[str, Any, Any]]) -> None:
+    def __init__(self, endpoints: Iterable[tuple[str, str, Any, Any]]) -> None:
         """
-        @param endpoints: the option's name, the endpoint, the factory.
+        @param endpoints: the option's name, the endpoint's text, the endpoint, the factory.
         """
         self._endpoints = tuple(endpoints)
-        self.ports: list[tuple[str, Any]] = []
+        self.ports: list[tuple[str, str, Any]] = []
 
     async def start(self) -> None:
-        """Open all. Fails with the first CannotListenError; the caller closes what was opened by L{stop}."""
-        try:
-            for name, endpoint, factory in self._endpoints:
-                self.ports.append((name, await endpoint.listen(factory)))
-        except BaseException:
+        """
+        Open all, or none.
+
+        @raise PortsTaken: some can't be opened; says all of them.
+        """
+        failed: list[tuple[str, str, Exception]] = []
+        for name, text, endpoint, factory in self._endpoints:
+            try:
+                self.ports.append((name, text, await endpoint.listen(factory)))
+            except Exception as error:
+                failed.append((name, text, error))
+        if failed:
             await self.stop()
-            raise
+            raise PortsTaken(failed)
 
     async def stop(self) -> None:
         """Close all."""
         ports, self.ports = self.ports, []
-        for _, port in ports:
+        for _, _, port in ports:
             await port.stopListening()
 
 

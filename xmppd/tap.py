@@ -2,28 +2,28 @@
 C{twistd xmppd}: from a configuration file to a tree of services. The one place that names concrete classes together.
 
 L{makeService} does no I/O but reading the configuration and the certificates; stores are opened and ports bound when
-the service is started. What can't start stops the process with one line that says why and what to do, and an exit
-status after sysexits.h.
+the service is started. What can't start stops the process with a line for each problem that says why and what to do,
+and an exit status after sysexits.h.
 """
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import difflib
 import secrets
-import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorCore, IReactorUNIX
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python import usage
-from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
@@ -32,12 +32,19 @@ from xmppd.auth.cred import makePortal
 from xmppd.auth.negotiation import SASLNegotiation
 from xmppd.auth.passwords import Passwords
 from xmppd.config import Configuration, ConfigurationError, HostConfig, checkFeatureOptions, load
+from xmppd.ctl import logs
+from xmppd.ctl.commands import Commands
+from xmppd.ctl.exits import EX_CONFIG, EX_USAGE, CannotStart, explain, leave
+from xmppd.ctl.folder import DataFolder
+from xmppd.ctl.process import RunningServer
+from xmppd.ctl.socket import ControlSocket
 from xmppd.hooks import Feature
-from xmppd.ixmppd import IClock, IEntropy, IStore, StoreUnavailable
+from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS
 from xmppd.net.turns import Turns
+from xmppd.readers import snake
 from xmppd.route.host import Host
 from xmppd.route.router import Router
 from xmppd.services import Listeners, Part, Reception, SequentialService, Streams, awaitAll, secretOf
@@ -46,13 +53,11 @@ from xmppd.store.sql.store import SQLStore
 from xmppd.stream.binding import BIND, Binding, refuseSecondBinding
 from xmppd.stream.component import Component, ComponentStream
 from xmppd.stream.starttls import StartTLS
-from xmppd.trust.certificates import CertificateError, loadCertificates
+from xmppd.trust.certificates import Certificate, CertificateError, findCertificate, loadCertificates
 from xmppd.trust.identities import namesFromDER
 from xmppd.trust.tlspolicy import TLSPolicy
 
 log = Logger(namespace="xmppd")
-
-EX_USAGE, EX_DATAERR, EX_UNAVAILABLE, EX_SOFTWARE, EX_OSERR, EX_CONFIG = 64, 65, 69, 70, 71, 78
 
 THREADS = 2
 """Threads that derive keys: PBKDF2 lets go of the interpreter, so more than the cores gain nothing."""
@@ -62,16 +67,24 @@ SWITCH_SECONDS = 0.0005
 """How long the reactor may keep the interpreter when another thread wants it."""
 
 
-class CannotStart(Exception):
-    """
-    Why the server can't start, in lines for people.
+STARTING_ONLY = ("data", "listen", "store", "control", "components", "rooms", "pubsub", "upload", "proxy")
+"""The sections that a running server can't take over."""
 
-    @ivar status: exit status after sysexits.h.
+HOST_STARTING_ONLY = ("accounts", "guests", "scramIterations", "features", "disabled")
+"""What of a host a running server can't take over, but that guests are no longer let in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """
+    The outcome of a reload, in lines for people.
+
+    @ivar problems: what is wrong; it stays as it was.
+    @ivar remarks: what else to know: changes that take a restart, certificates that clients won't like.
     """
 
-    def __init__(self, status: int, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.status = status
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @implementer(IEntropy)
@@ -96,6 +109,9 @@ class Server:
     @ivar connections: the clients' connections.
     @ivar features: names of the features that joined, by domain.
     @ivar service: the tree to start.
+    @ivar serving: whether everything runs.
+    @ivar reloading: what a reload calls: L{reload}, or what surrounds it in a process.
+    @ivar leaving: ends the process; called with "shutdown" or "restart". None where there is no process to end.
     """
 
     def __init__(
@@ -114,8 +130,12 @@ class Server:
         @raise CannotStart: something else keeps it from starting.
         """
         self.config = config
+        self._first = self._wanted = config
         self.reactor = reactor
         self.clock: IClock = reactor
+        self.reloading: Callable[[], Reloaded] = self.reload
+        self.leaving: Callable[[str], None] | None = None
+        self.serving = False
         self.entropy = entropy or Entropy()
         self.router = Router()
         self.admission = Admission(self.clock, config.limits)
@@ -137,13 +157,16 @@ class Server:
         self.streams = Streams(self.connections, self.reception)
         self.listeners = Listeners(self._endpoints())
         self.started = self.clock.seconds()
+        folder = DataFolder(config.file, config.data)
         self.parts: list[Part] = [
-            Part("data", self._makeFolder, lambda: None),
+            Part("data", folder.acquire, folder.release),
             Part("threads", self._startThreads, self._stopThreads),
             Part("store", self.store.open, self.store.close),
             Part("hosts", self._startHosts, self._stopHosts),
             Part("streams", self.streams.start, self.streams.stop),
+            *self._control(),
             Part("listeners", self.listeners.start, self._stopListeners),
+            Part("serving", self._serve, self._endServing),
         ]
         self.service = SequentialService(self.parts)
 
@@ -153,6 +176,7 @@ class Server:
         domain = hostConfig.domain
         options = catalogue.options(found, hostConfig)
         host = Host(domain, hostConfig, self.config.limits, self.router, self.store, self.clock, self.entropy, options)
+        host.lifecycle = self._lifecycle if IReactorCore.providedBy(self.reactor) else None
         self.hosts[domain] = self.reception.hosts[domain] = host
         self.router.addDestination(host)
         host.addStreamFeature(StartTLS())
@@ -186,13 +210,25 @@ class Server:
         for host in self.hosts.values():
             await awaitAll(observer() for observer in host.hooks.stopping.observe)
 
-    def _makeFolder(self) -> None:
-        """The folder of everything the server writes, for nobody else's eyes."""
-        try:
-            self.config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            reason = f"{self.config.file}: data: can't make {self.config.data}: {error.strerror}"
-            raise CannotStart(EX_OSERR, f"{reason}; make it, or name another") from None
+    # --- the process
+
+    def _serve(self) -> None:
+        self.serving = True
+
+    def _endServing(self) -> None:
+        self.serving = False
+
+    def _control(self) -> list[Part]:
+        """The socket for xmppctl, where there are sockets at all."""
+        if not IReactorUNIX.providedBy(self.reactor):
+            return []
+        control = ControlSocket(self.reactor, self.config.control.socket, Commands(self))
+        return [Part("control", control.start, control.stop)]
+
+    def _lifecycle(self, how: str, delay: float) -> None:
+        """See L{IHost.lifecycle}."""
+        if self.leaving is not None:
+            self.clock.callLater(delay, self.leaving, how)
 
     # --- threads
 
@@ -212,16 +248,16 @@ class Server:
 
     # --- listeners
 
-    def _endpoints(self) -> list[tuple[str, Any, Any]]:
+    def _endpoints(self) -> list[tuple[str, str, Any, Any]]:
         listen = self.config.listen
         plain = ClientFactory(self.reception, self.admission, self.turns, self.tls, None, self.connections)
-        endpoints = [("listen.c2s", text, plain) for text in listen.c2s]
+        endpoints: list[tuple[str, str, Any]] = [("listen.c2s", text, plain) for text in listen.c2s]
         if self.tls is not None and listen.c2sTls:
             creator = self.tls.forDirect(CLIENT_PROTOCOL)
             direct = ClientFactory(self.reception, self.admission, self.turns, self.tls, creator, self.connections)
             endpoints += [("listen.c2s_tls", text, direct) for text in listen.c2sTls]
         endpoints += [("listen.component", text, self._componentFactory()) for text in listen.component]
-        return [(name, self._endpoint(name, text), factory) for name, text, factory in endpoints]
+        return [(name, text, self._endpoint(name, text), factory) for name, text, factory in endpoints]
 
     def _componentFactory(self) -> ClientFactory:
         def stream(transport: Any, reception: Any) -> ComponentStream:
@@ -233,9 +269,9 @@ class Server:
         try:
             return serverFromString(self.reactor, text)
         except Exception as error:
-            raise CannotStart(
-                EX_CONFIG, f"{self.config.file}: {name}: {text!r} is no endpoint of Twisted's: {error}"
-            ) from error
+            reason = " ".join(str(error).split()) or type(error).__name__
+            line = f"{self.config.file}: {name}: {text!r} is no endpoint of Twisted's ({reason})"
+            raise CannotStart(EX_CONFIG, f"{line}; write one like tcp:5222:interface=127.0.0.1") from error
 
     async def _stopListeners(self) -> None:
         for host in self.hosts.values():
@@ -244,38 +280,86 @@ class Server:
 
     # --- configuration at run time
 
-    def reload(self, config: Configuration | None = None) -> list[str]:
+    def reload(self, config: Configuration | None = None) -> Reloaded:
         """
-        Take over what can change while the server runs: certificates, limits, administrators, contacts. Whatever is bad
-        keeps the old. Reads files.
+        Take over what can change while the server runs: certificates, limits, administrators, contacts and the like.
+        Whatever is bad keeps the old. Reads files.
 
-        @return: what is wrong, or was changed and takes a restart, in lines for people.
+        @param config: the new configuration; read from the file if None.
         """
-        lines: list[str] = []
+        problems: list[str] = []
+        remarks: list[str] = []
         try:
             config = config or load(self.config.file)
+            checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
         except ConfigurationError as error:
-            lines += [str(problem) for problem in error.problems]
+            problems += [str(problem) for problem in error.problems]
             config = self.config
-        if self.tls is not None and config.tls.certificates is not None:
-            lines += [str(problem) for problem in self.tls.reload(config.tls.certificates)]
+        problems += self._renewCertificates(config, remarks)
         if config is not self.config:
-            lines += self._takeOver(config)
-        return lines
+            self._takeOver(config)
+        remarks += self._waitingForRestart()
+        return Reloaded(tuple(problems), tuple(remarks))
 
-    def _takeOver(self, config: Configuration) -> list[str]:
+    def _renewCertificates(self, config: Configuration, remarks: list[str]) -> list[str]:
+        """Load the certificates again; answers why that can't be, and appends what is dubious to C{remarks}."""
+        if self.tls is None or config.tls.certificates is None:
+            return []
+        try:
+            certificates = usableCertificates(config, self.clock.seconds())
+            self.tls.replace(certificates)
+        except CertificateError as error:
+            return [str(problem) for problem in error.problems]
+        except CannotStart as error:
+            return list(error.lines)
+        remarks += [str(problem) for each in certificates.values() for problem in each.warnings]
+        return []
+
+    def _takeOver(self, config: Configuration) -> None:
         """Use a new configuration as far as that is possible."""
-        lines = []
-        for name in ("data", "listen", "store", "components", "rooms", "pubsub", "upload", "proxy"):
-            if getattr(config, name) != getattr(self.config, name):
-                lines.append(f"{config.file}: {name}: a restart is needed for this change")
-        if set(config.hosts) != set(self.config.hosts):
-            lines.append(f"{config.file}: host: a restart is needed to add or remove a host")
-        self.config = config
+        first = self._first
+        kept: dict[str, Any] = {name: getattr(first, name) for name in STARTING_ONLY}
+        hosts = {domain: self._hostOf(config, domain) for domain in first.hosts}
+        tls = dataclasses.replace(first.tls, certificates=config.tls.certificates if self.tls is not None else None)
+        self._wanted = config
+        self.config = dataclasses.replace(config, **kept, hosts=hosts, tls=tls)
         self.admission.limits = self.reception.limits = config.limits
         for domain, host in self.hosts.items():
-            if domain in config.hosts:
-                host.reconfigure(config.hosts[domain], config.limits)
+            host.reconfigure(hosts[domain], config.limits)
+
+    def _hostOf(self, config: Configuration, domain: str) -> HostConfig:
+        """A host's new configuration, with the old values of what can't change without a restart."""
+        first = self._first.hosts[domain]
+        wanted = config.hosts.get(domain, first)
+        kept: dict[str, Any] = {name: getattr(first, name) for name in HOST_STARTING_ONLY}
+        if wanted.guests == "off":
+            kept["guests"] = "off"  # to shut a door is always possible
+        return dataclasses.replace(wanted, **kept)
+
+    def _waitingForRestart(self) -> list[str]:
+        """What the file says and the server doesn't do yet."""
+        wanted, first = self._wanted, self._first
+        remedy = "a restart is needed for this change"
+        lines = [
+            f"{wanted.file}: {'component' if name == 'components' else name}: {remedy}"
+            for name in STARTING_ONLY
+            if getattr(wanted, name) != getattr(first, name)
+        ]
+        for name, key in (("requireC2s", "require_c2s"), ("requireS2s", "require_s2s"), ("clientCa", "client_ca")):
+            if getattr(wanted.tls, name) != getattr(first.tls, name):
+                lines.append(f"{wanted.file}: tls.{key}: {remedy}")
+        if (wanted.tls.certificates is None) != (first.tls.certificates is None):
+            lines.append(f"{wanted.file}: tls.certificates: {remedy}")
+        if (wanted.log.format, wanted.log.file) != (first.log.format, first.log.file):
+            lines.append(f"{wanted.file}: log: {remedy}")
+        if set(wanted.hosts) != set(first.hosts):
+            lines.append(f"{wanted.file}: host: a restart is needed to add or remove a host")
+        for domain in wanted.hosts.keys() & first.hosts.keys():
+            lines += [
+                f'{wanted.file}: host."{domain}".{snake(name)}: {remedy}'
+                for name in HOST_STARTING_ONLY
+                if getattr(wanted.hosts[domain], name) != getattr(self.hosts[domain].config, name)
+            ]
         return lines
 
 
@@ -296,15 +380,10 @@ def makeStore(config: Configuration, reactor: Any) -> IStore:
 
 def makeTLS(config: Configuration, clock: IClock) -> ServerTLS | None:
     """The certificates, or None where the configuration has none."""
-    folder = config.tls.certificates
-    if folder is None:
+    if config.tls.certificates is None:
         return None
     try:
-        certificates = loadCertificates(folder, clock.seconds())
-        if not certificates:
-            raise CannotStart(
-                EX_CONFIG, f"{folder}: there is no certificate: put chain and key of each domain into DOMAIN.pem there"
-            )
+        certificates = usableCertificates(config, clock.seconds())
         for certificate in certificates.values():
             for problem in certificate.warnings:
                 log.warn("{problem}", problem=str(problem))
@@ -312,6 +391,33 @@ def makeTLS(config: Configuration, clock: IClock) -> ServerTLS | None:
         return ServerTLS(certificates, clock, policy)
     except CertificateError as error:
         raise CannotStart(EX_CONFIG, *(str(problem) for problem in error.problems)) from None
+
+
+def usableCertificates(config: Configuration, now: float) -> Mapping[str, Certificate]:
+    """
+    The certificates in the configured folder.
+
+    @raise CertificateError: one can't be used.
+    @raise CannotStart: one is missing.
+    """
+    folder = config.tls.certificates
+    assert folder is not None
+    certificates = loadCertificates(folder, now)
+    if not certificates:
+        raise CannotStart(
+            EX_CONFIG, f"{folder}: there is no certificate; put chain and key of each domain into DOMAIN.pem there"
+        )
+    listen, lines = config.listen, []
+    if listen.c2sTls or (listen.c2s and config.tls.requireC2s):
+        lines = [
+            f"{folder}: there is no certificate for {domain}, and nobody could log in there;"
+            f" put its chain and key into {domain}.pem"
+            for domain in config.hosts
+            if findCertificate(certificates, domain) is None
+        ]
+    if lines:
+        raise CannotStart(EX_CONFIG, *lines)
+    return certificates
 
 
 def refuseMissingServices(config: Configuration) -> None:
@@ -331,21 +437,6 @@ def refuseMissingServices(config: Configuration) -> None:
         raise CannotStart(EX_CONFIG, *lines)
 
 
-def raiseOpenFiles() -> int:
-    """Raise the limit of open files as far as the system lets us, and answer it: each connection takes one."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard or hard == resource.RLIM_INFINITY:
-        wanted = hard if hard != resource.RLIM_INFINITY else 1 << 20
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (ValueError, OSError):
-            return soft
-        return wanted
-    return soft
-
-
 class Options(usage.Options):
     """What C{twistd xmppd} takes."""
 
@@ -353,74 +444,32 @@ class Options(usage.Options):
 
     configuration: Configuration | None = None
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """As C{xmppd run} does: a mistake is one line and the exit status of sysexits.h."""
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
+        except usage.UsageError as error:
+            leave(EX_USAGE, f"{error}{_similarOption(options or ())}; the only option is --config FILE")
+
     def postOptions(self) -> None:
         """Read the configuration; everything that is wrong with it is told at once."""
         if self["config"] is None:
-            raise usage.UsageError("--config FILE says which configuration to run with")
+            raise usage.UsageError("which configuration to run with has not been said")
         try:
             self.configuration = load(Path(self["config"]))
         except ConfigurationError as error:
             leave(EX_CONFIG, *(str(problem) for problem in error.problems))
 
 
-def leave(status: int, *lines: str) -> None:
-    """End the process before anything was started."""
-    for line in lines:
-        sys.stderr.write(f"xmppd: {line}\n")
-    raise SystemExit(status)
-
-
-class RunningServer(Service):
-    """
-    The server as a service of twistd: if it can't start, the process ends with the reason.
-
-    @ivar server: its parts.
-    @ivar ready: called once it serves.
-    """
-
-    def __init__(self, server: Server, ready: Callable[[], object] = lambda: None) -> None:
-        self.server = server
-        self._ready = ready
-
-    def startService(self) -> None:
-        """See L{IService}."""
-        super().startService()  # type: ignore[no-untyped-call]
-        raiseOpenFiles()
-        # By default a thread that is wanted waits 5 ms for the interpreter: with the reactor busy, the store's threads
-        # would need that several times for each commit
-        sys.setswitchinterval(SWITCH_SECONDS)
-        self.server.service.startService()
-        self.server.service.started.addCallbacks(lambda _: self._ready(), self._failed)
-
-    def stopService(self) -> Deferred[None]:
-        """See L{IService}."""
-        super().stopService()  # type: ignore[no-untyped-call]
-        return self.server.service.stopService()
-
-    def _failed(self, failure: Failure) -> None:
-        """Say why in one line, and end the process with the status that fits."""
-        status, line = explain(failure.value or AssertionError())
-        if status == EX_SOFTWARE:
-            log.failure("the server can't start", failure)
-        stderr = sys.__stderr__ or sys.stderr  # Twisted's log may have taken the other
-        stderr.write(f"xmppd: {line}\n")
-        stderr.flush()
-        reactor = self.server.reactor
-        # neither twistd nor twist lets a service choose the exit status
-        reactor.addSystemEventTrigger("after", "shutdown", os._exit, status)
-        reactor.callLater(0, reactor.stop)
-
-
-def explain(error: BaseException) -> tuple[int, str]:
-    """Exit status and one line for what kept the server from starting."""
-    if isinstance(error, CannotListenError):
-        where = f"{error.interface or '*'}:{error.port}"
-        return EX_OSERR, f"can't listen on {where}: {error.socketError}; stop what uses the port, or configure another"
-    if isinstance(error, StoreUnavailable):
-        return EX_UNAVAILABLE, str(error)
-    if isinstance(error, CannotStart):
-        return error.status, str(error)
-    return EX_SOFTWARE, f"{type(error).__name__}: {error}"
+def _similarOption(arguments: Sequence[str]) -> str:
+    """A suggestion for an option that is none."""
+    known = ("--config", "--help", "--version")
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("--") and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            return f" (did you mean {close[0]}?)" if close else ""
+    return ""
 
 
 def makeServer(config: Configuration, reactor: Any) -> Server:
@@ -429,16 +478,21 @@ def makeServer(config: Configuration, reactor: Any) -> Server:
     """
     try:
         return Server(config, reactor)
-    except ConfigurationError as error:
-        leave(EX_CONFIG, *(str(problem) for problem in error.problems))
-    except CannotStart as error:
-        leave(error.status, *str(error).splitlines())
-    raise AssertionError  # leave has left
+    except (ConfigurationError, CannotStart) as error:
+        status, lines = explain(error)
+        leave(status, *lines)
 
 
 def makeService(options: Options) -> Service:
-    """What twistd asks for."""
+    """What twistd asks for. Twistd has its own log; a configured file is written besides."""
     from twisted.internet import reactor
 
-    assert options.configuration is not None
-    return RunningServer(makeServer(options.configuration, reactor))
+    config = options.configuration
+    assert config is not None
+    try:
+        log = logs.join(config.log)
+    except OSError as error:
+        leave(EX_CONFIG, f"{config.file}: log.file: {error.strerror}; name a file that can be written")
+    running = RunningServer(makeServer(config, reactor), logs=log)
+    running.finishAtExit()
+    return running
