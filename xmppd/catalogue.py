@@ -11,13 +11,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
 import xmppd.features
-from xmppd.config import ConfigurationError, HostConfig
+from xmppd.config import SERVICES, Configuration, ConfigurationError, HostConfig, checkFeatureOptions
 from xmppd.hooks import Feature
 from xmppd.ixmppd import IHost
 from xmppd.readers import Problem, suggestion
@@ -101,7 +102,8 @@ def joining(features: Mapping[str, Feature], hostConfig: HostConfig) -> tuple[st
     return tuple(
         name
         for name, feature in features.items()
-        if name not in hostConfig.disabled
+        if hostConfig.table in (*feature.joins, feature.serves)
+        and name not in hostConfig.disabled
         and (feature.needs != "accounts" or hostConfig.accounts)
         and (not feature.optional or name in hostConfig.features)
     )
@@ -131,6 +133,7 @@ def join(features: Mapping[str, Feature], host: IHost, hostConfig: HostConfig) -
         except Exception as error:
             wrong = f"{name} can't join: {type(error).__name__}: {error}"
             raise ConfigurationError([_problem(hostConfig, wrong, "repair it or disable it")]) from error
+        host.identities.extend(feature.identities)
         host.namespaces.update(feature.namespaces)
         host.accountNamespaces.update(feature.accountNamespaces)
     return names
@@ -138,6 +141,39 @@ def join(features: Mapping[str, Feature], host: IHost, hostConfig: HostConfig) -
 
 def _problem(hostConfig: HostConfig, wrong: str, remedy: str) -> Problem:
     return Problem("", f'host."{hostConfig.domain}"', wrong, remedy)
+
+
+def services(features: Mapping[str, Feature], configuration: Configuration) -> tuple[HostConfig, ...]:
+    """
+    The configurations of the services (rooms, publish-subscribe …) as hosts without users. Their administrators are
+    those of the host whose domain they are below, or of all hosts.
+
+    @raise ConfigurationError: there is no feature for a service that is named, or an option is wrong.
+    """
+    serving = {feature.serves: name for name, feature in features.items() if feature.serves}
+    made: list[HostConfig] = []
+    problems: list[Problem] = []
+    for table in SERVICES:
+        for domain, given in getattr(configuration, table).items():
+            if table not in serving:
+                wrong = "this version has no such service"
+                problems.append(Problem(str(configuration.file), f'{table}."{domain}"', wrong, "remove the table"))
+                continue
+            admins = tuple(admin for host in _above(domain, configuration) for admin in host.admins)
+            own = MappingProxyType({serving[table]: given})
+            made.append(HostConfig(domain, table=table, accounts=False, admins=admins, features=own))
+    if problems:
+        raise ConfigurationError(problems)
+    declared = {name: feature.options for name, feature in features.items()}
+    checkFeatureOptions(replace(configuration, hosts={config.domain: config for config in made}), declared)
+    return tuple(made)
+
+
+def _above(domain: str, configuration: Configuration) -> list[HostConfig]:
+    """The host a service belongs to, or all of them if its name doesn't tell."""
+    hosts = configuration.hosts
+    above = [host for host in hosts.values() if domain.endswith("." + host.domain)]
+    return [max(above, key=lambda host: len(host.domain))] if above else list(hosts.values())
 
 
 def options(features: Mapping[str, Feature], hostConfig: HostConfig) -> Callable[[str, str], Any]:

@@ -205,9 +205,11 @@ class HostConfig:
     @ivar contacts: addresses to publish, by role (XEP-0157).
     @ivar features: options by feature; those of the top-level C{[features]} are merged in.
     @ivar disabled: names of features that don't join this host.
+    @ivar table: the table of the file it is from: "host", or the kind of a service ("rooms" …; no key sets it).
     """
 
     domain: str
+    table: str = "host"
     accounts: bool = option(readers.flag, True)
     registration: str = option(readers.choice("closed", "open", "invite"), "closed")
     guests: str = option(readers.choice("off", "public", "private", "specialized"), "off")
@@ -491,7 +493,7 @@ def checkFeatureOptions(configuration: Configuration, declared: Mapping[str, Map
     """
     reading = Reading(str(configuration.file))
     for host in configuration.hosts.values():
-        place = f'host."{host.domain}"'
+        place = f'{host.table}."{host.domain}"'
         reading.refuseUnknown(f"{place}.disabled", host.disabled, declared, "feature")
         reading.refuseUnknown(f"{place}.features", host.features, declared, "feature")
         for name in (name for name in host.features if name in declared):

@@ -90,6 +90,8 @@ class Hooks:
     @ivar undeliverable: (stanza, bare JID): a message for an account of this host that no session can take. Change:
         answers None when it took the message (adding to its C{promise} what is to be awaited), or the stanza for the
         next.
+    @ivar asked: (request): somebody asks another's account, which the server is about to answer on its behalf; refuse,
+        whose callables may answer a Deferred.
     @ivar leaving: (stanza): to a domain not on this server; refuse, change.
     @ivar arriving: (stanza): from a domain not on this server; refuse, change.
     @ivar registering: (request or None, username): an account is about to be made; refuse.
@@ -112,6 +114,7 @@ class Hooks:
     outgoing: Hook = field(default_factory=lambda: Hook("outgoing"))
     incoming: Hook = field(default_factory=lambda: Hook("incoming"))
     undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))
+    asked: Hook = field(default_factory=lambda: Hook("asked"))
     leaving: Hook = field(default_factory=lambda: Hook("leaving"))
     arriving: Hook = field(default_factory=lambda: Hook("arriving"))
     registering: Hook = field(default_factory=lambda: Hook("registering"))
@@ -148,6 +151,10 @@ class Option:
     check: Callable[[Any], str | None] | None = None
 
 
+EVERYWHERE = ("host", "rooms", "pubsub", "upload", "proxy")
+"""All kinds of domain."""
+
+
 @implementer(IFeature)
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -162,6 +169,11 @@ class Feature:
     @ivar after: names of features that have to join earlier if they are there at all.
     @ivar needs: whether the host needs registered accounts for it to make sense ("accounts"), or empty.
     @ivar optional: whether it joins only where the configuration names it.
+    @ivar joins: which kinds of domain it joins: "host" (users), or the tables of services ("rooms", "pubsub",
+        "upload", "proxy"); L{EVERYWHERE} for all.
+    @ivar serves: the table of services whose domains this feature makes work, or empty; the keys of such a table are
+        its options.
+    @ivar identities: disco identities (category, type, name) it adds to the domain.
     """
 
     name: str
@@ -173,6 +185,9 @@ class Feature:
     after: tuple[str, ...] = ()
     needs: str = ""
     optional: bool = False
+    joins: tuple[str, ...] = ("host",)
+    serves: str = ""
+    identities: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

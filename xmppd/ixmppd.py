@@ -721,6 +721,11 @@ class IHost(Interface):
         'Ends the server: called with "restart" or "shutdown" and a delay in seconds. None: nobody can; set before'
         " features join."
     )
+    inbox: Callable[[Stanza, JID], None] | None = Attribute(
+        "Takes whatever is for an address with a localpart at a service; set by the feature that serves it."
+    )
+    archives: IArchiveStore = Attribute("Archives of messages.")
+    pubsub: INodeStore = Attribute("Nodes of publish-subscribe.")
     stopping: bool = Attribute("Whether the server is shutting down: new streams are refused.")
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")

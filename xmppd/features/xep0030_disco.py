@@ -15,7 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from xmppd.hooks import DiscoInfo, DiscoItem, Feature, ItemSource, Spec, domainInfo
+from xmppd.hooks import EVERYWHERE, DiscoInfo, DiscoItem, Feature, ItemSource, Spec, domainInfo
 from xmppd.ixmppd import IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.element import Element
@@ -141,4 +141,5 @@ feature = Feature(
     namespaces=(ns.DISCO_INFO, ns.DISCO_ITEMS),
     accountNamespaces=(ns.DISCO_INFO, ns.DISCO_ITEMS),
     join=join,
+    joins=EVERYWHERE,
 )

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
-from xmppd.hooks import Command, CommandAnswer, CommandForm, CommandResult, DiscoInfo, DiscoItem, Feature, Spec
+from xmppd.hooks import (
+    EVERYWHERE,
+    Command,
+    CommandAnswer,
+    CommandForm,
+    CommandResult,
+    DiscoInfo,
+    DiscoItem,
+    Feature,
+    Spec,
+)
 from xmppd.ixmppd import IHost, Request
 from xmppd.wire import forms, ns
 from xmppd.wire.element import LANG, Element
@@ -271,4 +281,5 @@ feature = Feature(
     specs=(Spec("XEP-0050", "1.3.0"), Spec("XEP-0004", "2.13.2")),
     namespaces=(ns.COMMANDS, ns.DATA_FORMS),
     join=join,
+    joins=EVERYWHERE,
 )

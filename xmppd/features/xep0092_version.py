@@ -7,7 +7,7 @@ from __future__ import annotations
 import platform
 
 from xmppd import __version__
-from xmppd.hooks import Feature, Option, Spec
+from xmppd.hooks import EVERYWHERE, Feature, Option, Spec
 from xmppd.ixmppd import IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.element import Element
@@ -46,4 +46,5 @@ feature = Feature(
     namespaces=(ns.VERSION,),
     options={"show_os": Option(False, "Whether the operating system and its version are told.")},
     join=join,
+    joins=EVERYWHERE,
 )

@@ -6,7 +6,7 @@ The addresses come from the host's table C{contacts}, whose reader has made sure
 
 from __future__ import annotations
 
-from xmppd.hooks import Feature, Spec
+from xmppd.hooks import EVERYWHERE, Feature, Spec
 from xmppd.ixmppd import IHost
 from xmppd.wire import forms, ns
 
@@ -19,4 +19,4 @@ def join(host: IHost) -> None:
         host.disco.forms.append(forms.form("result", *fields, formType=ns.SERVER_INFO))
 
 
-feature = Feature(name="xep0157_contact", specs=(Spec("XEP-0157", "1.1.1"),), join=join)
+feature = Feature(name="xep0157_contact", specs=(Spec("XEP-0157", "1.1.1"),), join=join, joins=EVERYWHERE)

@@ -7,7 +7,7 @@ and the server's own pings to silent clients, which belong to the idle check of 
 
 from __future__ import annotations
 
-from xmppd.hooks import Feature, Spec
+from xmppd.hooks import EVERYWHERE, Feature, Spec
 from xmppd.ixmppd import IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -37,4 +37,5 @@ feature = Feature(
     namespaces=(ns.PING,),
     accountNamespaces=(ns.PING,),
     join=join,
+    joins=EVERYWHERE,
 )

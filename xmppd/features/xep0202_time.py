@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from xmppd.hooks import Feature, Spec
+from xmppd.hooks import EVERYWHERE, Feature, Spec
 from xmppd.ixmppd import IClock, IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.dates import dateTime, zone
@@ -38,4 +38,6 @@ def join(host: IHost) -> None:
     host.respond("host", "get", ns.TIME + " time", Time(host.clock).respond)
 
 
-feature = Feature(name="xep0202_time", specs=(Spec("XEP-0202", "2.0"),), namespaces=(ns.TIME,), join=join)
+feature = Feature(
+    name="xep0202_time", specs=(Spec("XEP-0202", "2.0"),), namespaces=(ns.TIME,), join=join, joins=EVERYWHERE
+)

@@ -86,9 +86,11 @@ class Host:
         self.rosters = store.rosters
         self.spool = store.spool
         self.facts = store.facts
+        self.archives = getattr(store, "archives", None)
+        self.pubsub = getattr(store, "pubsub", None)
         self.hooks = Hooks()
         self.adapters = Adapters()
-        self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")]
+        self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")] if config.table == "host" else []
         self.namespaces: set[str] = set()
         self.accountNamespaces: set[str] = set()
         self.services: dict[str, str] = {}
@@ -105,6 +107,7 @@ class Host:
         self._asked: dict[str, tuple[str, Deferred[Stanza]]] = {}
         self._admins = frozenset(config.admins)
         self.stopping = False
+        self.inbox: Callable[[Stanza, JID], None] | None = None
         self.disco = Disco()
         self.passwords = cast(IPasswords, None)
         self.invitations: IInvitations | None = None
@@ -176,6 +179,8 @@ class Host:
             to = to.toBare()
         if to.local is None:
             self._forDomain(stanza, to)
+        elif self.inbox is not None:
+            self.inbox(stanza, to)
         elif stanza.kind == "presence":
             self.presence.arrived(stanza, to)
         else:
@@ -270,8 +275,26 @@ class Host:
         session = self.router.session(sender.full)
         own = session is not None and session.bare == to.bare
         request = Request(stanza, sender, to, session, own)
+        if target == "account" and not own and self.hooks.asked.refuse:
+            self._answer(stanza, lambda: self._answerOthers(request, responder))
+        else:
+            self._answer(stanza, lambda: responder(request))
+
+    async def _answerOthers(self, request: Request, responder: Responder) -> Any:
+        """Answer for an account if it may be asked."""
+        for refuse in self.hooks.asked.refuse:
+            error = refuse(request)
+            if isinstance(error, Deferred):
+                error = await error
+            if error is not None:
+                raise error
+        answer = responder(request)
+        return await answer if isinstance(answer, Deferred | Coroutine) else answer
+
+    def _answer(self, stanza: Stanza, respond: Callable[[], Any]) -> None:
+        """Answer a request, now or later."""
         try:
-            answer = responder(request)
+            answer = respond()
         except StanzaError as error:
             self.router.bounce(stanza, error)
         except Exception:
