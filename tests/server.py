@@ -393,7 +393,7 @@ class TestClient:
         self.tls: SSL.Connection | None = None
         self.jid: str = ""
         self.raw = b""
-        self._streams: list[bytes] = []
+        self._streams: list[bytes] = [b""]
         self._held: list[bytes] = []
         self._elements: list[ET.Element] = []
         self._parser = self._newParser()
@@ -485,10 +485,16 @@ class TestClient:
 
     def _plain(self, data: bytes) -> None:
         self.raw += data
-        if self._streams:
-            self._streams[-1] += data
-        else:
-            self._streams.append(data)
+        first, *others = data.split(b"<?xml ")  # which nothing but a new stream can begin with
+        self._feed(first)
+        for other in others:
+            self._parser, self._depth, self.header, self.streamClosed = self._newParser(), 0, None, False
+            self._streams.append(b"")
+            self._feed(b"<?xml " + other)
+
+    def _feed(self, data: bytes) -> None:
+        """Bytes of one stream."""
+        self._streams[-1] += data
         self._parser.feed(data)
         for kind, element in self._parser.read_events():
             if kind == "start":
@@ -576,10 +582,6 @@ class TestClient:
 
     def open(self, to: str | None = DOMAIN, attributes: str = "", features: bool = True) -> ET.Element | None:
         """Open a stream, or open it again; answers the features if they are to be waited for."""
-        self._parser, self._depth = self._newParser(), 0
-        self._streams.append(b"")
-        self.header = None
-        self.streamClosed = False
         self.send(streamHeader(to, attributes))
         if not features:
             return None

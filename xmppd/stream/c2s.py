@@ -457,7 +457,7 @@ class ClientStream:
         if self._parser is not None:
             self._parser = None
             if not self._headerSent:
-                self.id = self.id or self.reception.entropy.token()
+                self.id = self.reception.entropy.token()
                 self._sendHeader(None, self.host.domain if self.host is not None else "")
             self.write((b"" if error is None else error.toBytes()) + b"</stream:stream>")
         self.write = nothing  # whoever comes late has nothing to say behind the end of the stream
