@@ -159,8 +159,7 @@ class Session:
         for refuses in (*self._sendRefusals, *hook.refuse):
             error = refuses(self, stanza)
             if error is not None:
-                if not isinstance(error, Unanswered):
-                    self.host.router.bounce(stanza, error)
+                self._refused(stanza, error)
                 return None
         checked: Stanza | None = stanza
         for change in hook.change:
@@ -171,6 +170,12 @@ class Session:
         for observer in self._sentTo:
             observer(self, checked)  # type: ignore[arg-type]
         return checked
+
+    def _refused(self, stanza: Stanza, error: StanzaError) -> None:
+        """Answer what the client may not send. The answer bears the address of another, but is no stanza of theirs."""
+        if isinstance(error, Unanswered) or stanza.attrs.get("type") in ("error", "result"):
+            return
+        self.outlet(stanza.error(error))
 
     def _checkedIn(self, stanza: Stanza) -> Stanza | None:
         """Run what joined the way in; None if it was refused (and answered) or taken."""

@@ -1,0 +1,1 @@
+Users can block others (XEP-0191).

@@ -1,0 +1,326 @@
+"""
+Offline messages (XEP-0160), with the time they came (XEP-0203), as hints have it (XEP-0334).
+
+Theory of operation. A message that no session can take is written to the spool; whoever has promised something for it
+waits for that. When a resource becomes available with a priority that isn't negative, it gets what is there in
+portions: a portion is marked in the spool as held by a token of this delivery, so that nobody else gets it and a crash
+makes it offline messages again; it is delivered; and each row is removed when the client has the message. Who knows
+when that is, is the custody that the session adds to the message's promise: it is told the row and takes care of it.
+Where there is none (XEP-0198 is switched off), a row goes once nothing is unsent any more. What is left when the
+session ends loses its holder. The next portion follows when the connection has swallowed this one.
+
+Left out: live messages may overtake offline ones during the moment in which the store is asked; their times tell.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xmppd.hooks import Feature, Spec
+from xmppd.ixmppd import IHost, ISession, SpooledMessage, StoreUnavailable
+from xmppd.wire import ns
+from xmppd.wire.dates import dateTime, fromDateTime
+from xmppd.wire.element import Element
+from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.stanza import Stanza, build, fromBytes
+
+log = Logger(namespace="xmppd.offline")
+
+NAME: Final = "xep0160_offline"
+DELAY: Final = f"{ns.DELAY} delay"
+STORE: Final = f"{ns.HINTS} store"
+NO_STORE: Final = frozenset({f"{ns.HINTS} no-store", f"{ns.HINTS} no-storage"})
+
+EMPTY: Final = frozenset(
+    [f"{ns.CHAT_STATES} {state}" for state in ("active", "composing", "paused", "inactive", "gone")]
+    + [f"{ns.HINTS} {hint}" for hint in ("no-permanent-store", "no-copy")]
+    + [f"{ns.CLIENT} thread", DELAY]
+)
+"""What is worth nothing later, if there is nothing else in a message."""
+
+PORTION: Final = 50
+"""How many messages are delivered before the connection has to have swallowed them."""
+
+KNOWN: Final = 10000
+"""For how many accounts it is remembered how many messages they have."""
+
+WAITING: Final = 1000
+"""How many messages may wait until it is known how many an account has already."""
+
+LONGEST_DELAY: Final = 86400.0
+"""A message may say of itself that it has been here for at most so many seconds."""
+
+PAUSES: Final = (0.02, 0.1, 0.5, 2.0)
+"""Seconds between looks whether the connection has swallowed a portion; the last repeats."""
+
+RETRY_SECONDS: Final = 5.0
+
+
+def storable(stanza: Stanza) -> bool:
+    """Whether a message is worth keeping (XEP-0160 section 3, XEP-0334 section 4)."""
+    if stanza.attrs.get("type") in ("groupchat", "headline", "error"):
+        return False
+    names = stanza.childNames
+    if not NO_STORE.isdisjoint(names):
+        return False
+    return STORE in names or not EMPTY.issuperset(names)
+
+
+class _Delivery:
+    """
+    What one session is being given.
+
+    @ivar holder: by what the spool holds it, or None if nothing was.
+    @ivar running: whether the store is being asked, or the connection waited for.
+    @ivar unconfirmed: rows that nobody else removes.
+    @ivar done: whether the session has got what there was when its priority became non-negative.
+    """
+
+    __slots__ = ("done", "holder", "running", "unconfirmed")
+
+    def __init__(self) -> None:
+        self.holder: str | None = None
+        self.running = False
+        self.unconfirmed: list[int] = []
+        self.done = False
+
+
+Waiting = list[tuple[Stanza, "Deferred[None] | None"]]
+
+
+class OfflineMessages:
+    """The offline messages of one host."""
+
+    def __init__(self, host: IHost) -> None:
+        self.host = host
+        self._counts: OrderedDict[str, int] = OrderedDict()
+        self._waiting: dict[str, Waiting] = {}
+        self._serving: set[str] = set()
+
+    # --- in
+
+    def take(self, stanza: Stanza, bare: str) -> Stanza | None:
+        """Keep a message that no session can take; answers it if it is not to be kept. See C{hooks.undeliverable}."""
+        sessions = self.host.sessions.get(bare, {})
+        if not storable(stanza) or any(each.account.anonymous for each in sessions.values()):
+            return stanza
+        done: Deferred[None] | None = None
+        if stanza.promise is not None:
+            done = Deferred()
+            stanza.promise.append(done)
+        waiting = self._waiting.get(bare)
+        if waiting is not None:
+            if len(waiting) < WAITING:
+                waiting.append((stanza, done))
+            else:
+                self._refuse(stanza, done, StanzaCondition.RESOURCE_CONSTRAINT)
+        elif bare in self._counts:
+            self._keep(stanza, done, bare)
+        else:
+            self._waiting[bare] = [(stanza, done)]
+            self.host.spool.count(bare).addCallbacks(
+                self._counted, self._notCounted, callbackArgs=(bare,), errbackArgs=(bare,)
+            )
+        return None
+
+    def _counted(self, count: int, bare: str) -> None:
+        self._counts[bare] = count
+        if len(self._counts) > KNOWN:
+            self._counts.popitem(last=False)
+        for stanza, done in self._waiting.pop(bare):
+            self._keep(stanza, done, bare)
+
+    def _notCounted(self, failure: Failure, bare: str) -> None:
+        for stanza, done in self._waiting.pop(bare):
+            self._notKept(failure, stanza, done, bare)
+
+    def _keep(self, stanza: Stanza, done: Deferred[None] | None, bare: str) -> None:
+        count = self._counts.get(bare, 0)
+        if count >= self.host.limits.offlineMessages:
+            self._refuse(stanza, done, StanzaCondition.SERVICE_UNAVAILABLE)
+            return
+        self._counts[bare] = count + 1
+        kept, stamp = self._stamped(stanza)
+        self.host.spool.add([SpooledMessage(bare, kept.raw, stamp)]).addCallbacks(
+            lambda _: self._settle(done), self._notKept, errbackArgs=(stanza, done, bare)
+        )
+
+    def _stamped(self, stanza: Stanza) -> tuple[Stanza, float]:
+        """
+        The message and when the server took it. Delays in our own name are taken out (XEP-0203 section 5); a recent
+        one is believed, since it may stand there because the message has been held for a lost connection.
+        """
+        now = self.host.clock.seconds()
+        ours = [each for each in stanza.elements() if self._isOurs(each)] if DELAY in stanza.childNames else []
+        if not ours:
+            return stanza, now
+        rest = [each for each in stanza.elements() if not self._isOurs(each)]
+        try:
+            stamp = fromDateTime(ours[0].get("stamp") or "")
+        except (ValueError, OverflowError):
+            stamp = now
+        believed = now - LONGEST_DELAY <= stamp <= now
+        return build(stanza.kind, dict(stanza.attrs), *rest), stamp if believed else now
+
+    def _isOurs(self, element: Element) -> bool:
+        return element.qname == DELAY and element.get("from") == self.host.domain
+
+    def _notKept(self, failure: Failure, stanza: Stanza, done: Deferred[None] | None, bare: str) -> None:
+        """The store failed: the sender may try again."""
+        self._counts.pop(bare, None)
+        if failure.check(StoreUnavailable):
+            self._refuse(stanza, done, StanzaCondition.RESOURCE_CONSTRAINT)
+        else:
+            log.failure("keeping a message for {account} failed", failure, account=bare)
+            self._refuse(stanza, done, StanzaCondition.INTERNAL_SERVER_ERROR)
+
+    def _refuse(self, stanza: Stanza, done: Deferred[None] | None, condition: StanzaCondition) -> None:
+        self.host.router.bounce(stanza, StanzaError(condition))
+        self._settle(done)
+
+    def _settle(self, done: Deferred[None] | None) -> None:
+        if done is not None:
+            done.callback(None)
+
+    # --- out
+
+    def available(self, session: ISession, first: bool) -> None:
+        """A client that takes messages gets what has waited; once, until its priority has been negative."""
+        delivery: _Delivery = session.slots.setdefault(NAME, _Delivery())
+        if session.priority < 0:
+            delivery.done = False
+        elif (first or not delivery.done) and not session.account.anonymous:
+            delivery.done = True
+            self._deliver(session, delivery)
+
+    def resumed(self, session: ISession) -> None:
+        """A client is connected again (XEP-0198): go on, also with what a crash has left."""
+        if session.presence is not None and session.priority >= 0 and not session.account.anonymous:
+            self._deliver(session, session.slots.setdefault(NAME, _Delivery()))
+
+    def ended(self, session: ISession) -> None:
+        """What the client did not get waits for the next one."""
+        delivery: _Delivery | None = session.slots.get(NAME)
+        if delivery is not None and delivery.holder is not None:
+            self._counts.pop(session.bare, None)
+            holder = delivery.holder
+            self._insist(lambda: self.host.spool.release(holder).addCallback(lambda _: self._another(session.bare)))
+
+    def _another(self, bare: str) -> None:
+        """Another resource may take over what the first did not get."""
+        for session in tuple(self.host.sessions.get(bare, {}).values()):
+            if self._wants(session):
+                self.resumed(session)
+                return
+
+    def _deliver(self, session: ISession, delivery: _Delivery) -> None:
+        if session.bare in self._serving:
+            return
+        self._serving.add(session.bare)
+        Deferred.fromCoroutine(self._work(session, delivery)).addErrback(self._failed, session).addBoth(
+            lambda _: self._served(session)
+        )
+
+    def _served(self, session: ISession) -> None:
+        self._serving.discard(session.bare)
+        if session.over:
+            self._another(session.bare)
+
+    def _failed(self, failure: Failure, session: ISession) -> None:
+        """Nothing is lost; the next presence or the next session tries again."""
+        session.slots[NAME].done = False
+        if failure.check(StoreUnavailable) is None:
+            log.failure("delivering offline messages to {session} failed", failure, session=session.full)
+
+    def _wants(self, session: ISession) -> bool:
+        """Whether a session is there to take messages."""
+        if session.over or session.stream is None:
+            return False
+        return session.presence is not None and session.priority >= 0
+
+    async def _work(self, session: ISession, delivery: _Delivery) -> None:
+        spool = self.host.spool
+        while self._wants(session):
+            rows = await spool.offline(session.bare, PORTION)
+            if not rows or not self._wants(session):
+                return
+            self._counts.pop(session.bare, None)
+            if delivery.holder is None:
+                delivery.holder = self.host.entropy.token()
+            ids = [row.id for row in rows if row.id is not None]
+            await spool.hold(ids, delivery.holder, [0] * len(ids))
+            if not self._wants(session):
+                await spool.release(delivery.holder)
+                return
+            for row in rows:
+                self._give(session, delivery, row)
+            await self._swallowed(session, delivery)
+
+    def _give(self, session: ISession, delivery: _Delivery, row: SpooledMessage) -> None:
+        """Deliver one message, and find somebody who removes its row."""
+        assert row.id is not None
+        try:
+            stanza = fromBytes(row.stanza)
+        except ValueError:
+            log.error("message {id} in the spool can't be read", id=row.id)
+            delivery.unconfirmed.append(row.id)
+            return
+        delay = Element(
+            "delay", ns.DELAY, {"from": self.host.domain, "stamp": dateTime(row.stamp, True)}, ("Offline Storage",)
+        )
+        stanza = stanza.extended(delay.toBytes(), (DELAY,))
+        promise: list[Any] = []
+        stanza.promise = promise
+        session.deliver(stanza)
+        for custody in promise:
+            if not isinstance(custody, Deferred) and custody.message() is not None:
+                custody.stored(row.id)
+                return
+        delivery.unconfirmed.append(row.id)
+
+    async def _swallowed(self, session: ISession, delivery: _Delivery) -> None:
+        """Wait until the connection has taken what was written; then what nobody else answers for is delivered."""
+        looks = 0
+        while not session.over and session.stream is not None:
+            if not session.stream.unsent():
+                confirmed, delivery.unconfirmed = delivery.unconfirmed, []
+                if confirmed:
+                    await self.host.spool.remove(confirmed)
+                return
+            pause: Deferred[None] = Deferred()
+            self.host.clock.callLater(PAUSES[min(looks, len(PAUSES) - 1)], pause.callback, None)
+            looks += 1
+            await pause
+
+    def _insist(self, act: Callable[[], Deferred[Any]]) -> None:
+        """Do something with the spool, however often it takes."""
+
+        def again(failure: Failure) -> None:
+            failure.trap(StoreUnavailable)
+            self.host.clock.callLater(RETRY_SECONDS, self._insist, act)
+
+        act().addErrback(again).addErrback(lambda failure: log.failure("tidying the spool up failed", failure))
+
+
+def join(host: IHost) -> None:
+    """Keep messages for the accounts of a host."""
+    offline = OfflineMessages(host)
+    host.hooks.undeliverable.addChange(offline.take)
+    host.hooks.available.addObserver(offline.available)
+    host.hooks.resumed.addObserver(offline.resumed)
+    host.hooks.ended.addObserver(offline.ended)
+
+
+feature = Feature(
+    name=NAME,
+    specs=(Spec("XEP-0160", "1.0.1"), Spec("XEP-0203", "2.0"), Spec("XEP-0334", "1.0.0")),
+    namespaces=(ns.OFFLINE,),
+    after=("xep0191_blocking",),
+    join=join,
+)
