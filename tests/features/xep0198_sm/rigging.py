@@ -72,6 +72,11 @@ class WatchedStream(FakeStream):
         super().transmit(stanza)
         self.everything.append(stanza.raw)
 
+    def established(self, session: Any) -> None:
+        """See L{IClientStream}."""
+        super().established(session)
+        self.facts.add("bound")
+
     def close(self, error: Any = None) -> None:
         """See L{IClientStream}; as the real one does, it ends its session."""
         if self.closed:
@@ -113,7 +118,7 @@ class Client:
     def enable(self, more: str = "resume='true'") -> bytes:
         """Enable stream management; answers what the server said."""
         self.send(f"<enable xmlns='urn:xmpp:sm:3' {more}/>".encode())
-        answer = self.stream.written[-1]
+        answer = self.stream.written[-1] if self.stream.written else b""
         found = re.search(rb" id='([^']*)'", answer)
         self.token = found[1].decode() if found else None
         return answer
@@ -241,7 +246,7 @@ class ManagementTestCase(SynchronousTestCase):
     def account(self, full: str, guest: bool = False) -> FakeAccount:
         """An avatar; the account is made if need be."""
         bare = full.partition("/")[0]
-        if not guest and self.successResultOf(self.store.accounts.get(bare)) is None:
+        if not guest and self.successResultOf(self.store._store.accounts.get(bare)) is None:
             self.rig.account(bare.partition("@")[0])
         return (FakeGuest if guest else FakeAccount)(bare)
 
@@ -258,7 +263,6 @@ class ManagementTestCase(SynchronousTestCase):
         self.turns()
         session = self.successResultOf(bound)
         stream.established(session)
-        stream.facts.add("bound")
         return session, stream
 
     def negotiate(self, stream: WatchedStream, raw: bytes) -> None:
@@ -284,16 +288,16 @@ class ManagementTestCase(SynchronousTestCase):
 
     def offlineBodies(self, bare: str) -> list[str]:
         """The bodies of an account's offline messages."""
-        rows = self.successResultOf(self.store.spool.offline(bare))
+        rows = self.successResultOf(self.store._store.spool.offline(bare))
         return [re.search(rb"<body>(.*?)</body>", row.stanza)[1].decode() for row in rows]  # type: ignore[index]
 
     def held(self, client: Client) -> list[SpooledMessage]:
         """What the spool holds for a session."""
-        return list(self.successResultOf(self.store.spool.held(client.management.token)))
+        return list(self.successResultOf(self.store._store.spool.held(client.management.token)))
 
     def records(self) -> list[Any]:
         """The saved sessions."""
-        return list(self.successResultOf(self.store.spool.sessions()))
+        return list(self.successResultOf(self.store._store.spool.sessions()))
 
 
 def events(raw: bytes) -> list[Any]:

@@ -2,8 +2,8 @@
 What becomes of stanzas that a client never acknowledged, when its session is over (XEP-0198 section 4).
 
 They are treated as if they were sent to a resource that is not there: requests are answered with an error, messages
-are routed again, which means to another resource of the account, or to those who keep messages for users who are
-away. What stands in the spool already in the right order just loses its holder and is an offline message from then on.
+are routed again, to the account: that is to another resource, or to those who keep messages for users who are away.
+What stands in the spool already in the right order just loses its holder and is an offline message from then on.
 Nothing is taken out of the spool before its new place is secured.
 """
 
@@ -65,19 +65,17 @@ class Estate:
             entry.moved = True
             self._refuseRequest(entry.stanza)
         messages = [entry for entry in entries if entry.stanza.kind == "message"]
-        cut = self._cut(messages)
-        staying, going = messages[:cut], messages[cut:]
+        staying = self._staying(messages)
+        going = [entry for entry in messages if entry not in staying]
         done: list[Deferred[None]] = []
         copies = [copy for entry in going if (copy := self._copy(entry, done)) is not None]
         for copy in copies:
             self._host.router.route(copy)
-        leaving = [entry for entry in staying if not outlasts(entry.stanza)]
-        rows = [entry.row for entry in (*going, *leaving) if entry.row is not None] + self._leftovers
-        kept = len(staying) > len(leaving)
-        if not copies and not rows and not kept and not self._durable:
+        rows = [entry.row for entry in going if entry.row is not None] + self._leftovers
+        if not copies and not rows and not staying and not self._durable:
             return succeed(None)
         settled: Deferred[None] = Deferred()
-        work = Deferred.fromCoroutine(self._work(copies, done, rows, kept, settled))
+        work = Deferred.fromCoroutine(self._work(copies, done, rows, bool(staying), settled))
         work.addErrback(self._failed, settled)
         return settled
 
@@ -86,18 +84,20 @@ class Estate:
         if stanza.kind == "iq" and stanza.attrs.get("type") in ("get", "set"):
             self._host.router.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
 
-    def _cut(self, messages: Sequence[Entry]) -> int:
-        """How many messages at the front just become offline messages: they are stored, in the order of their rows."""
+    def _staying(self, messages: Sequence[Entry]) -> set[Entry]:
+        """What just becomes offline messages: those at the front that are stored, in the order of their rows."""
+        staying: set[Entry] = set()
         if self._guest or self._othersAvailable():
-            return 0
+            return staying
         last = 0
-        for index, entry in enumerate(messages):
+        for entry in messages:
             if not outlasts(entry.stanza):
                 continue
             if entry.row is None or entry.row < last:
-                return index
+                break
+            staying.add(entry)
             last = entry.row
-        return len(messages)
+        return staying
 
     def _othersAvailable(self) -> bool:
         sessions = self._host.sessions.get(self._bare, {}).values()
@@ -109,8 +109,8 @@ class Estate:
         if stanza.attrs.get("from") == self._bare and not COPIES.isdisjoint(stanza.childNames):
             return None
         copy = delayed(stanza, self._host.domain, entry.stamp)
-        if copy is stanza:
-            copy = stanza.addressed({})
+        # What is kept for users who are away is for the account now; the rest is for a resource that isn't there.
+        copy = copy.addressed({"to": self._bare} if outlasts(stanza) else {})
         copy.promise = []
         if stanza.promise is not None:
             waiting: Deferred[None] = Deferred()

@@ -50,6 +50,9 @@ ADVERTISEMENT: Final = f"<sm xmlns='{ns.STREAM_MANAGEMENT}'/>".encode()
 REMEMBERED: Final = 10_000
 """How many sessions that can't be resumed any more are remembered, to tell their clients what was handled."""
 
+NEAR: Final = 1 << 20
+"""Zero means no number, unless it is this near after the last number that was acknowledged."""
+
 TRUE: Final = ("true", "1")
 
 
@@ -366,9 +369,10 @@ class StreamManagement:
     def _entries(self, management: Management, record: ManagedSessionRecord, held: Any) -> list[Entry]:
         """What a session held, in the order of its numbers; what has none came last."""
 
-        def place(message: SpooledMessage) -> tuple[int, int, int]:
-            unnumbered = int(not message.sequence)
-            return unnumbered, 0 if unnumbered else ahead(message.sequence, record.outbound), message.id or 0
+        def place(message: SpooledMessage) -> tuple[bool, int, int]:
+            distance = ahead(message.sequence, record.outbound)
+            unnumbered = message.sequence == 0 and not 0 < distance < NEAR
+            return unnumbered, 0 if unnumbered else distance, message.id or 0
 
         entries = []
         for message in sorted(held, key=place):
