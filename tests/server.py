@@ -96,6 +96,9 @@ def saltedPassword(hashName: str, password: str, salt: bytes, iterations: int) -
     return hashlib.pbkdf2_hmac(hashName, password.encode(), salt, iterations)
 
 
+_folders = itertools.count(1)
+
+
 # --- time and threads ---------------------------------------------------------------------------------------------
 
 
@@ -742,7 +745,7 @@ class MemoryServer:
         plain = "" if "plain_without_tls" in host else "plain_without_tls = true\n"
         admins = "" if "admins" in host else f'admins = ["admin@{DOMAIN}"]\n'
         return "\n".join([
-            f'data = "{folder() / "data"}"',
+            f'data = "{folder() / f"data{next(_folders)}"}"',
             "[store]", 'url = "memory:"',
             "[listen]", *listen,
             "[tls]", *section,

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementedBy, implementer
@@ -390,7 +390,10 @@ class Host:
             loads = [load(bare) for load in self.hooks.loading.observe]
             waits = [each for each in loads if isinstance(each, Deferred) and not each.called]
             failed = [each for each in loads if isinstance(each, Deferred) and each.called]
-            await gatherResults([*waits, *failed], consumeErrors=True)
+            try:
+                await gatherResults([*waits, *failed], consumeErrors=True)
+            except FirstError as error:
+                error.subFailure.raiseException()
 
     def revive(self, account: IAccount, resource: str, kept: Mapping[str, Any]) -> Deferred[ISession]:
         """See L{IHost}."""
