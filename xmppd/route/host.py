@@ -441,7 +441,7 @@ class Host:
         """The full JID to bind, after the conflict policy has been applied (RFC 6120 section 7.7.2.2)."""
         there = self.sessions.get(bare, {})
         old = there.get(resource) if resource is not None else None
-        if old is None and len(there) >= self.limits.resourcesPerAccount:
+        if old is None and len(there) >= self.limits.resourcesPerAccount and not self._endHibernating(there):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "Too many resources of this account are connected.")
         if old is not None:
             if self.config.resourceConflict == "refuse":
@@ -453,6 +453,14 @@ class Host:
         if resource is None:
             resource = self.entropy.token()
         return parse(bare).withResource(resource)
+
+    def _endHibernating(self, there: Mapping[str, ISession]) -> bool:
+        """End the session that has waited longest among those without a stream; answers whether there is one."""
+        for session in there.values():
+            if session.stream is None:
+                session.end()
+                return True
+        return False
 
     def _restrict(self, session: Session) -> None:
         """Look up what restricts this session, once."""

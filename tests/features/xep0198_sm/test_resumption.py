@@ -687,3 +687,21 @@ class StopTests(ManagementTestCase):
         juliet.resume()
         self.assertEqual(juliet.bodies(), ["a"])
         self.assertIsInstance(romeo, Client)
+
+
+class CrowdTests(ManagementTestCase):
+    """Many sessions of one account."""
+
+    limits = Limits(resourcesPerAccount=3)
+
+    def test_hibernatingGivesWay(self) -> None:
+        """A client that comes by a new resource each time is not locked out by what it left behind."""
+        romeo = self.client(ROMEO)
+        clients = [self.client(f"juliet@example.org/{index}") for index in range(3)]
+        for client in clients:
+            client.cut()
+        romeo.say(clients[0].full, "a")
+        self.client("juliet@example.org/new")
+        self.assertEqual([client.session.over for client in clients], [True, False, False])
+        self.turns()
+        self.assertEqual([len(self.held(client)) for client in clients[1:]], [1, 1])

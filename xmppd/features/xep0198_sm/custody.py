@@ -29,6 +29,9 @@ log = Logger(namespace="xmppd.sm")
 LOOKS: Final = (0.0, 0.02, 0.1, 0.5, 2.0, 5.0)
 """Seconds between looks at how much is unsent; the last repeats."""
 
+LOOK_INTERVAL: Final = 0.0005
+"""Seconds for which the last look is still good: looking takes a system call, and many custodies may ask."""
+
 SLOT: Final = "xep0198_sm custody"
 
 
@@ -104,6 +107,7 @@ class Ledger:
         self.over = False
         self._open: list[PlainCustody] = []
         self._looks = 0
+        self._looked = 0.0
         self._next: IDelayedCall | None = None
 
     def open(self, stanza: Stanza) -> PlainCustody:
@@ -117,8 +121,11 @@ class Ledger:
 
     def look(self) -> None:
         """If nothing is unsent, all is settled. Must not be asked between taking custody and transmitting."""
-        stream = self._session.stream
-        if not self._open or stream is None or stream.closed or stream.unsent():
+        stream, now = self._session.stream, self._host.clock.seconds()
+        if not self._open or now - self._looked < LOOK_INTERVAL:
+            return
+        self._looked = now
+        if stream is None or stream.closed or stream.unsent():
             return
         settled, self._open = self._open, []
         rows = []

@@ -9,10 +9,10 @@ Nothing is taken out of the spool before its new place is secured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -129,15 +129,22 @@ class Estate:
         await Settlement(self._host, copies, self._host.spool.add).secure()
         for each in done:
             each.callback(None)
-        clock, spool = self._host.clock, self._host.spool
+        spool = self._host.spool
+        acts: list[Callable[[], Deferred[Any]]] = []
         if rows:
-            await tidy(clock, lambda: spool.remove(rows), None if kept else settled)
+            acts.append(lambda: spool.remove(rows))
         if kept:
-            await tidy(clock, lambda: spool.release(self._token), settled)
-        if not settled.called:
-            settled.callback(None)
+            acts.append(lambda: spool.release(self._token))
         if self._durable:
-            await tidy(clock, lambda: spool.removeSession(self._token))
+            acts.append(lambda: spool.removeSession(self._token))
+        # All at once: the store keeps their order, and a stop of the server waits for what it was given.
+        first = [Deferred[None]() for _ in acts]
+        works = [
+            Deferred.fromCoroutine(tidy(self._host.clock, act, tried)) for act, tried in zip(acts, first, strict=True)
+        ]
+        await gatherResults(first)
+        settled.callback(None)
+        await gatherResults(works, consumeErrors=True)
 
     def _failed(self, failure: Failure, settled: Deferred[None]) -> None:
         log.failure("what {bare} did not acknowledge could not be settled", failure, bare=self._bare)

@@ -219,11 +219,12 @@ class Management:
             return
         batch, self._pending = self._pending, []
         n = self.received
-        if (self.secured == n or not self.durable) and all(map(settled, batch)):
+        counting = self.durable and not self.session.over  # nobody will resume what is over
+        if (self.secured == n or not counting) and all(map(settled, batch)):
             self._settled(n)
             return
         self._settling = True
-        settlement = Settlement(self._host, batch, lambda messages: self._acknowledge(n, messages), self.durable)
+        settlement = Settlement(self._host, batch, lambda messages: self._acknowledge(n, messages), counting)
         done = Deferred.fromCoroutine(settlement.secure())
         done.addCallback(self._batchDone, n).addErrback(self._batchFailed)
 
