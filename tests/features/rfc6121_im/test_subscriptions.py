@@ -312,11 +312,13 @@ class EndTests(IMTestCase):
         self.assertEqual(self.stored(JULIET)["g1@example.org"].subscription, "none")
 
     def test_removedAccount(self) -> None:
-        """The friends of an account that is removed while it is connected are told."""
+        """An account that is removed while it is connected takes leave once, and has no contacts then."""
         self.befriend(JULIET, ROMEO)
-        self.bind(JULIET + "/balcony", available=True)
+        session, _ = self.bind(JULIET + "/balcony", available=True)
         _, stream = self.interested(ROMEO + "/orchard")
         self.successResultOf(self.host.accounts.remove(JULIET))
         self.host.hooks.removed.notify(JULIET)
-        self.assertIn("unsubscribed", [each[0] for each in self.told(stream)])
-        self.assertEqual(self.stored(ROMEO)[JULIET].subscription, "none")
+        self.assertEqual(self.told(stream), [("unavailable", JULIET + "/balcony", ROMEO)])
+        self.rig.send(session, b"<presence/>")
+        session.end()
+        self.assertEqual(self.told(stream), [])

@@ -57,7 +57,7 @@ def join(host: IHost) -> None:
     host.hooks.bound.addObserver(rosters.bound)
     host.hooks.bound.addObserver(presence.bound)
     host.hooks.ended.addObserver(ended)
-    host.hooks.removed.addObserver(presence.subscriptions.dissolve)
+    host.hooks.removed.addObserver(presence.subscriptions.forget)
     host.addStreamFeature(Announcement(f"<ver xmlns='{ns.ROSTER_VERSIONING}'/>".encode()))
     host.addStreamFeature(Announcement(f"<sub xmlns='{ns.PRE_APPROVAL}'/>".encode()))
 

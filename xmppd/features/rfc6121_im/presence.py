@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -289,7 +289,8 @@ class Presence:
         return self._directedTo(session, bare)
 
     def _isOurs(self, domain: str) -> bool:
-        return domain == self.host.domain or domain in self.host.services
+        """Whether a domain is served here: a host, a service, a component."""
+        return domain in cast(Any, self.host.router).destinations or domain in self.host.services
 
     def _directedTo(self, session: ISession | None, bare: str) -> bool:
         """Whether a session sent directed presence to an address or one of its resources."""

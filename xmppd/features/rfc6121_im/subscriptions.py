@@ -186,7 +186,7 @@ class Subscriptions:
             self._send(account, item.jid, "unsubscribed")
 
     def dissolve(self, account: str) -> Deferred[None]:
-        """Remove a whole roster and end all subscriptions: the account was a guest's, or is gone."""
+        """Remove a whole roster and end all subscriptions: its guest has gone."""
 
         async def work(roster: Roster) -> None:
             for item in tuple(roster.items.values()):
@@ -195,6 +195,22 @@ class Subscriptions:
 
         return self.rosters.run(account, work).addErrback(
             lambda failure: log.failure("the roster of {account} could not be dissolved", failure, account=account)
+        )
+
+    def forget(self, account: str) -> None:
+        """
+        An account is gone with its roster. Whoever removed it has told the contacts; a session that may live on for a
+        moment takes leave now, while it is known of whom.
+        """
+
+        async def work(roster: Roster) -> None:
+            for contact in roster.subscribers:
+                self.presence.hideFrom(account, contact)
+            roster.items.clear()
+            roster.changed(roster.version)
+
+        self.rosters.run(account, work).addErrback(
+            lambda failure: log.failure("the roster of {account} could not be forgotten", failure, account=account)
         )
 
     # --- when a resource becomes available
