@@ -378,6 +378,7 @@ class TestClient:
     @ivar streamClosed: whether the server's C{</stream:stream>} has come.
     @ivar stubborn: whether it keeps its side open when the server has ended its own.
     @ivar tls: its side of TLS, or None.
+    @ivar tlsError: with what TLS has failed, or None.
     @ivar jid: the full JID it has bound.
     """
 
@@ -394,6 +395,7 @@ class TestClient:
         self.streamClosed = False
         self.stubborn = False
         self.tls: SSL.Connection | None = None
+        self.tlsError: SSL.Error | None = None
         self.jid: str = ""
         self.raw = b""
         self._streams: list[bytes] = [b""]
@@ -482,6 +484,8 @@ class TestClient:
                 self._plain(self.tls.recv(65536))
         except (SSL.WantReadError, SSL.ZeroReturnError):
             pass
+        except SSL.Error as error:
+            self.tlsError = error
 
     def _newParser(self) -> ET.XMLPullParser:
         return ET.XMLPullParser(["start", "end"])

@@ -7,6 +7,7 @@ import uuid
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from OpenSSL import SSL
@@ -96,6 +97,17 @@ class OfferTests(SASLCase):
         self.assertEqual(self.mechanisms(self.opened(self.serve(host=GUESTS)))[-1], "ANONYMOUS")
         server = self.serve(host=GUESTS + "accounts = false\n", accounts=())
         self.assertEqual(self.mechanisms(self.opened(server)), ["ANONYMOUS"])
+
+
+    def test_reconfigured(self) -> None:
+        """After a reload: what is forbidden now is not offered; what is allowed now needs a start, and isn't either."""
+        server = self.serve(host=GUESTS)
+        server.host.reconfigure(replace(server.host.config, guests="off"), server.host.limits)
+        self.assertNotIn("ANONYMOUS", self.mechanisms(self.opened(server)))
+        self.server.host.reconfigure(replace(self.server.host.config, guests="public"), self.server.host.limits)
+        client = self.opened()
+        self.assertNotIn("ANONYMOUS", self.mechanisms(client))
+        self.assertFailure(client.anonymous(), "invalid-mechanism")
 
 
 class LoginTests(SASLCase):

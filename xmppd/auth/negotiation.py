@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.error import LoginFailed
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -21,7 +21,7 @@ from zope.interface import implementer
 from xmppd.auth.cred import localpart
 from xmppd.auth.passwords import Passwords
 from xmppd.ixmppd import IAccount, IAnonymousAccount, IClientStream, IHost, IStreamFeature, StoredKeys, StoreUnavailable
-from xmppd.sasl.credentials import AnonymousTrace, ExternalIdentity
+from xmppd.sasl.credentials import AnonymousTrace, ExternalIdentity, IAnonymousTrace, IPlainPassword
 from xmppd.sasl.encoding import decode, encode
 from xmppd.sasl.offer import Facts, create, offered, offeredBindings
 from xmppd.sasl.steps import Challenge, Lookup, Mechanism, Step, Verify
@@ -72,15 +72,18 @@ class SASLNegotiation:
     # --- offering
 
     def _factsOf(self, stream: IClientStream) -> Facts:
-        """The same object from advertising to authentication."""
+        """
+        The same object from advertising to authentication. The portal was made at the start: a kind of login that a
+        new configuration forbids is gone at once, one that it allows comes with the next start.
+        """
         facts = stream.slots.get(FACTS)
         if facts is None or facts.secured != ("tls" in stream.facts):
             tls = stream.tls
             facts = stream.slots[FACTS] = Facts(
                 secured="tls" in stream.facts,
                 channelBindings=tls.channelBindings if tls is not None else {},
-                accounts=self._host.config.accounts,
-                guests=self._host.config.guests != "off",
+                accounts=self._host.config.accounts and IPlainPassword in self._portal.checkers,
+                guests=self._host.config.guests != "off" and IAnonymousTrace in self._portal.checkers,
                 clientCertificate=bool(self._addresses(stream)),
                 plainWithoutTLS=self._host.config.plainWithoutTls,
             )
@@ -177,7 +180,7 @@ class Attempt:
 
     def _refused(self, failure: Failure) -> None:
         error = failure.value
-        if isinstance(error, UnauthorizedLogin):
+        if isinstance(error, LoginFailed):
             error = SASLError(SASLCondition.NOT_AUTHORIZED)
         elif isinstance(error, StoreUnavailable):
             error = SASLError(SASLCondition.TEMPORARY_AUTH_FAILURE)

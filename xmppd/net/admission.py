@@ -32,6 +32,11 @@ def counted(address: str) -> str:
     return address
 
 
+def place(counter: Counter[str], key: str) -> str:
+    """Where an address is counted: by itself, or in a full table together with all others that have no place there."""
+    return key if key in counter or len(counter) < ADDRESSES else ""
+
+
 class Admission:
     """
     Counts connections, attempts and failures. A limit of 0 means none.
@@ -59,8 +64,7 @@ class Admission:
             self._minute = now
 
     def _count(self, counter: Counter[str], key: str) -> int:
-        if key not in counter and len(counter) >= ADDRESSES:
-            key = ""
+        key = place(counter, key)
         counter[key] += 1
         return counter[key]
 
@@ -95,7 +99,8 @@ class Admission:
             return True
         self._turnPage()
         key = counted(address)
-        return bool(self._failures[key] + self._failuresBefore[key] < limit)
+        failures = sum(counter[place(counter, key)] for counter in (self._failures, self._failuresBefore))
+        return bool(failures < limit)
 
     def authenticationFailed(self, address: str) -> None:
         """Count a failed login."""
