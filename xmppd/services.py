@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -183,7 +183,7 @@ class Listeners:
         """Close all."""
         ports, self.ports = self.ports, []
         for _, _, port in ports:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
 
 
 class Streams:

@@ -34,7 +34,7 @@ from xmppd.auth.passwords import Passwords
 from xmppd.config import Configuration, ConfigurationError, HostConfig, checkFeatureOptions, load
 from xmppd.ctl import logs
 from xmppd.ctl.commands import Commands
-from xmppd.ctl.exits import EX_CONFIG, EX_USAGE, CannotStart, explain, leave
+from xmppd.ctl.exits import EX_CONFIG, EX_SOFTWARE, EX_USAGE, CannotStart, explain, leave
 from xmppd.ctl.folder import DataFolder
 from xmppd.ctl.process import RunningServer
 from xmppd.ctl.socket import ControlSocket
@@ -70,7 +70,7 @@ SWITCH_SECONDS = 0.0005
 STARTING_ONLY = ("data", "listen", "store", "control", "components", "rooms", "pubsub", "upload", "proxy")
 """The sections that a running server can't take over."""
 
-HOST_STARTING_ONLY = ("accounts", "guests", "scramIterations", "features", "disabled")
+HOST_STARTING_ONLY = ("accounts", "guests", "scramIterations", "contacts", "features", "disabled")
 """What of a host a running server can't take over, but that guests are no longer let in."""
 
 
@@ -282,7 +282,7 @@ class Server:
 
     def reload(self, config: Configuration | None = None) -> Reloaded:
         """
-        Take over what can change while the server runs: certificates, limits, administrators, contacts and the like.
+        Take over what can change while the server runs: certificates, limits, administrators, who may register.
         Whatever is bad keeps the old. Reads files.
 
         @param config: the new configuration; read from the file if None.
@@ -478,8 +478,10 @@ def makeServer(config: Configuration, reactor: Any) -> Server:
     """
     try:
         return Server(config, reactor)
-    except (ConfigurationError, CannotStart) as error:
+    except Exception as error:
         status, lines = explain(error)
+        if status == EX_SOFTWARE:
+            log.failure("the server can't be made")
         leave(status, *lines)
 
 

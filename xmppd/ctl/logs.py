@@ -29,6 +29,9 @@ LONGEST = 8192
 TRACEBACK = 65_536
 """How many characters of a traceback are written."""
 
+_TWISTED = ("-", "twisted", "log_legacy")
+"""How the namespaces of Twisted's own events begin."""
+
 _NOISE = frozenset({"format", "message", "time", "system", "isError", "failure", "why", "log_text"})
 """What Twisted adds to an event for its own older log."""
 
@@ -155,7 +158,7 @@ class Log:
         level = event.get("log_level", LogLevel.info)
         if level < self.level:
             return
-        if level < LogLevel.warn and str(event.get("log_namespace", "-")).startswith(("-", "twisted")):
+        if level < LogLevel.warn and str(event.get("log_namespace", "-")).startswith(_TWISTED):
             return
         stream = self._stream if self.path is not None else (sys.__stderr__ or sys.stderr)
         if stream is None:

@@ -82,7 +82,10 @@ class RunningServer(Service):
         if self.status == 0:
             log.info("stopping")
         self._watch.stop()
-        self._readiness.stopping()
+        if self.restarting:
+            self._readiness.reloading()
+        else:
+            self._readiness.stopping()
         return self.server.service.stopService()
 
     def leave(self, how: str = "shutdown") -> None:
@@ -162,7 +165,7 @@ class RunningServer(Service):
             log.failure("the server can't start", failure)
         elif not self._quiet:
             for line in lines:
-                log.critical("{line}", line=line)
+                log.error("{line}", line=line)
         complain(*map(printable, lines))
         self.server.reactor.callLater(0, self._stopReactor)
 

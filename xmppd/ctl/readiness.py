@@ -40,7 +40,7 @@ class Readiness:
             self._feed()
 
     def reloading(self) -> None:
-        """The configuration is being read again; L{ready} ends it."""
+        """The configuration is being read again, or the process starts itself again; L{ready} ends it."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:

@@ -25,7 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
@@ -62,6 +62,10 @@ IDLE_SECONDS = 60.0
 """How long a connection may be silent."""
 
 
+REFUSED_SECONDS = 5.0
+"""The same of one that is refused."""
+
+
 class CommandError(Exception):
     """
     A command can't be done.
@@ -90,6 +94,7 @@ class ControlConnection(LineOnlyReceiver):
         self._requests: list[bytes] = []
         self._answering = False
         self._idle: Any = None
+        self._refusal: CommandError | None = None
 
     def connectionMade(self) -> None:
         """Let in who may."""
@@ -101,11 +106,10 @@ class ControlConnection(LineOnlyReceiver):
             log.warn("control refused: it is neither the server's user nor root")
             refusal = CommandError(EX_NOPERM, "only the server's user and root may; try sudo")
         control.connections.add(self)
-        if refusal is not None:
-            self._respond(refused(refusal))
-            self.transport.loseConnection()
-            return
-        self._idle = control.reactor.callLater(IDLE_SECONDS, self.transport.loseConnection)
+        # told when it has asked: whoever writes into a connection that is closed already doesn't read why
+        self._refusal = refusal
+        seconds = IDLE_SECONDS if refusal is None else REFUSED_SECONDS
+        self._idle = control.reactor.callLater(seconds, self.transport.loseConnection)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See L{LineOnlyReceiver}."""
@@ -115,8 +119,10 @@ class ControlConnection(LineOnlyReceiver):
 
     def lineReceived(self, line: bytes) -> None:
         """A request."""
-        if self._idle is None:
-            return  # it was refused
+        if self._refusal is not None:
+            self._respond(refused(self._refusal))
+            self.transport.loseConnection()
+            return
         if self._idle.active():
             self._idle.reset(IDLE_SECONDS)
         if len(self._requests) >= WAITING:
@@ -235,7 +241,7 @@ class ControlSocket(Factory):
         """Hear no more commands; those under way are cut."""
         port, self._port = self._port, None
         if port is not None:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
         if self.connections:
             self._empty = Deferred()
             for connection in tuple(self.connections):

@@ -1,0 +1,145 @@
+"""
+C{xmppctl check}: errors are what keeps the server from starting, warnings what somebody may regret.
+"""
+
+from __future__ import annotations
+
+import pyexpat
+import socket
+import sqlite3
+import time
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.ctl.servers import folderFor
+from xmppd.ctl.check import Findings, check
+from xmppd.trust.selfsigned import makeCertificate
+
+CONFIGURATION = """
+data = "data"
+[listen]
+c2s = ["tcp:0:interface=127.0.0.1"]
+[tls]
+certificates = "certs"
+[host."example.org"]
+"""
+
+
+class CheckTests(SynchronousTestCase):
+    """L{check}."""
+
+    def setUp(self) -> None:
+        self.patch(pyexpat, "EXPAT_VERSION", "expat_2.7.2")
+        self.folder = folderFor(self)
+        self.file = self.folder / "xmppd.toml"
+        makeCertificate(["example.org"], self.folder / "certs", time.time())
+
+    def found(self, old: str = "", new: str = "", running: bool = False) -> Findings:
+        """What is found after the configuration was changed."""
+        self.assertIn(old, CONFIGURATION)
+        self.file.write_text(CONFIGURATION.replace(old, new) if old else CONFIGURATION + new)
+        self.file.chmod(0o644)
+        return check(self.file, running)
+
+    def assertError(self, found: Findings, *words: str) -> None:
+        """There is one error, with these words and a remedy."""
+        self.assertEqual(len(found.errors), 1, found)
+        for word in words:
+            self.assertIn(word, found.errors[0])
+        self.assertRegex(found.errors[0], r"[;?] \w")
+
+    def assertWarning(self, found: Findings, *words: str) -> None:
+        """There is no error and one warning, with these words."""
+        self.assertEqual((found.errors, len(found.warnings)), ([], 1), found)
+        for word in words:
+            self.assertIn(word, found.warnings[0])
+
+    def test_good(self) -> None:
+        """Nothing to say, and nothing is written."""
+        self.assertEqual(self.found(), Findings())
+        self.assertFalse((self.folder / "data").exists())
+
+    def test_configuration(self) -> None:
+        """A mistake in the file."""
+        self.assertError(self.found("[listen]", "[lisen]"), "did you mean `listen`")
+
+    def test_noFile(self) -> None:
+        """No file at all."""
+        self.assertError(check(self.file), "No such file")
+
+    def test_feature(self) -> None:
+        """An option of a feature."""
+        self.assertError(self.found(new='disabled = ["xep0199_pong"]'), "xep0199_ping")
+
+    def test_endpoint(self) -> None:
+        """An endpoint that is none."""
+        self.assertError(self.found("tcp:0:interface=127.0.0.1", "tpc:0"), "listen.c2s", "tpc:0")
+
+    def test_certificate(self) -> None:
+        """A certificate that is missing, and one that is damaged."""
+        path = self.folder / "certs" / "example.org.pem"
+        path.unlink()
+        makeCertificate(["example.net"], self.folder / "certs", time.time())
+        self.assertError(self.found(), "no certificate for example.org")
+        path.write_text("nonsense")
+        self.assertError(self.found(), "no private key")
+
+    def test_port(self) -> None:
+        """A port that is taken; not by the server that runs."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            self.assertError(self.found("tcp:0", f"tcp:{port}"), "listen.c2s", "in use")
+            self.assertEqual(self.found("tcp:0", f"tcp:{port}", running=True).errors, [])
+
+    def test_database(self) -> None:
+        """A database that is none is told; a good one stays as it is."""
+        path = self.folder / "data" / "xmppd.sqlite"
+        path.parent.mkdir(mode=0o700)
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE t (c)")
+        connection.close()
+        self.assertEqual(self.found(), Findings())
+        self.assertEqual([each.name for each in path.parent.iterdir()], ["xmppd.sqlite"])
+        path.write_bytes(b"nonsense" * 1000)
+        self.assertError(self.found(), str(path))
+
+    def test_folder(self) -> None:
+        """A data folder that can't be."""
+        (self.folder / "data").write_text("")
+        self.assertError(self.found(), "no folder")
+
+    def test_openFolder(self) -> None:
+        """A data folder that others may write to."""
+        (self.folder / "data").mkdir()
+        (self.folder / "data").chmod(0o777)
+        self.assertWarning(self.found(), "chmod go-w")
+
+    def test_warnings(self) -> None:
+        """What is allowed and may be regretted."""
+        self.assertWarning(self.found(new="plain_without_tls = true"), "in the clear")
+        self.assertWarning(self.found(new='guests = "public"'), "without a password")
+        self.assertWarning(self.found(new='registration = "open"'), "spammers")
+        self.assertWarning(self.found("[tls]", "[tls]\nrequire_c2s = false"), "plain text")
+        self.assertWarning(self.found(new="[limits]\nenabled = false"), "benchmarks")
+        self.assertWarning(self.found('c2s = ["tcp:0:interface=127.0.0.1"]', ""), "no client")
+        self.assertWarning(self.found("[tls]", 'component = ["tcp:0"]\n[tls]'), "loopback")
+        self.assertEqual(self.found("[tls]", 'component = ["tcp:0:interface=127.0.0.1"]\n[tls]').warnings, [])
+
+    def test_secrets(self) -> None:
+        """Secrets in a file that everybody can read."""
+        found = self.found(new='[component."bot.example.org"]\nsecret = "x"')
+        self.assertWarning(found, "chmod o-r")
+        self.file.chmod(0o600)
+        self.assertEqual(check(self.file).warnings, [])
+
+    def test_expiry(self) -> None:
+        """A certificate that ends soon, and one that has ended."""
+        makeCertificate(["example.org"], self.folder / "certs", time.time(), 5)
+        self.assertWarning(self.found(), "expires in 4 days")
+        makeCertificate(["example.org"], self.folder / "certs", time.time() - 10 * 86_400, 5)
+        self.assertWarning(self.found(), "has expired")
+
+    def test_expat(self) -> None:
+        """An old expat."""
+        self.patch(pyexpat, "EXPAT_VERSION", "expat_2.5.0")
+        self.assertWarning(self.found(), "expat_2.5.0 is older than 2.7.2")
