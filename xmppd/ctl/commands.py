@@ -126,9 +126,15 @@ class Commands:
         """A page of all connections, and of the sessions that wait to be resumed."""
         server = self._server
         now = server.clock.seconds()
-        entries = [self._connection(connection, now) for connection in server.connections]
-        entries += [self._hibernating(each, now) for each in server.router.table.values() if each.stream is None]
-        return page(entries, "key", textOf(arguments, "after", ""))
+        found: list[tuple[str, Any]] = [
+            (f"{each.address}:{each.port} {each.stream.id}", each) for each in server.connections
+        ]
+        found += [(f"~{each.full}", each) for each in server.router.table.values() if each.stream is None]
+
+        def entry(key: str, each: Any) -> dict[str, Any]:
+            return self._hibernating(each, now) if key.startswith("~") else self._connection(each, now)
+
+        return page(found, textOf(arguments, "after", ""), entry)
 
     def _connection(self, connection: Any, now: float) -> dict[str, Any]:
         stream = connection.stream
@@ -139,7 +145,6 @@ class Commands:
         jid = session.full if session is not None else getattr(component, "domain", None)
         account = getattr(stream, "account", None)
         return {
-            "key": f"{address} {stream.id}",
             "id": stream.id,
             "address": address,
             "jid": jid or (account.jid.bare if account is not None else None),
@@ -156,7 +161,7 @@ class Commands:
     def _hibernating(self, session: ISession, now: float) -> dict[str, Any]:
         absent = dict.fromkeys(("id", "address", "tls", "cipher", "mechanism", "in", "out", "idle"))
         age = round(now - session.created, 1)
-        return {**absent, "key": f"~{session.full}", "jid": session.full, "state": "hibernating", "age": age}
+        return {**absent, "jid": session.full, "state": "hibernating", "age": age}
 
     async def reload(self, arguments: Arguments) -> dict[str, Any]:
         """Read configuration and certificates again."""
@@ -180,7 +185,8 @@ class Commands:
         table = self._server.router.table.values()
         if "jid" in arguments:
             table = self._server.router.sessionsOf(jidOf(arguments).bare)  # type: ignore[assignment]
-        return page([self._session(session, now) for session in table], "jid", textOf(arguments, "after", ""))
+        found = [(session.full, session) for session in table]
+        return page(found, textOf(arguments, "after", ""), lambda _, session: self._session(session, now))
 
     def _session(self, session: ISession, now: float) -> dict[str, Any]:
         stream = session.stream
@@ -378,8 +384,15 @@ def addressOf(host: Any) -> str:
     return os.fsdecode(name) if name else str(host)
 
 
-def page(items: Iterable[dict[str, Any]], key: str, after: str) -> dict[str, Any]:
-    """The items that come first after C{after}, in the order of C{key}."""
-    found = heapq.nsmallest(PAGE + 1, (each for each in items if each[key] > after), key=lambda each: each[key])
-    more = found[PAGE - 1][key] if len(found) > PAGE else None
-    return {"items": found[:PAGE], "after": more}
+def page(
+    found: Iterable[tuple[str, Any]], after: str, entry: Callable[[str, Any], dict[str, Any]]
+) -> dict[str, Any]:
+    """
+    The things whose keys come first after C{after}. Only these are looked at closely: there may be very many.
+
+    @param found: keys, all different, and things.
+    @param entry: what is told of a thing.
+    """
+    first = heapq.nsmallest(PAGE + 1, (pair for pair in found if pair[0] > after), key=lambda pair: pair[0])
+    more = first[PAGE - 1][0] if len(first) > PAGE else None
+    return {"items": [entry(*pair) for pair in first[:PAGE]], "after": more}

@@ -10,21 +10,18 @@ import errno
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from twisted.logger import Logger
+from typing import TYPE_CHECKING
 
 from xmppd.config import Configuration, load
 from xmppd.ctl.check import tried
 from xmppd.ctl.exits import EX_OSERR, CannotStart
+from xmppd.ctl.folder import DataFolder
 from xmppd.trust.certificates import CertificateError, loadCertificate
 from xmppd.trust.selfsigned import makeCertificate
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
 if TYPE_CHECKING:
     from xmppd.tap import Server
-
-log = Logger(namespace="xmppd.demo")
 
 DOMAIN = "example.org"
 ADDRESS = "127.0.0.1"
@@ -120,10 +117,11 @@ class Demo:
         self._folder = folder
         self._kept = kept
         self._ports = freePorts(port)
+        file = folder / "demo.toml"
+        lock = DataFolder(file, folder)
+        lock.acquire()  # lest the files of a demo that runs are changed
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._certificate = certificateIn(folder / "certs")
-            file = folder / "demo.toml"
             c2s, c2sTls = self._ports
             values = {"c2s": c2s, "c2sTls": c2sTls, "address": ADDRESS, "domain": DOMAIN}
             file.write_text(CONFIGURATION.format(**values), "utf-8")
@@ -131,6 +129,8 @@ class Demo:
         except OSError as error:
             line = f"{folder}: {error.strerror}; name a folder that can be written: --data DIR"
             raise CannotStart(EX_OSERR, line) from None
+        finally:
+            lock.release()
         self.config: Configuration = load(file)
 
     async def populate(self, server: Server) -> None:
@@ -217,8 +217,3 @@ def anyPorts() -> tuple[int, int]:
 
     with socket.create_server((ADDRESS, 0)) as one, socket.create_server((ADDRESS, 0)) as other:
         return one.getsockname()[1], other.getsockname()[1]
-
-
-def reportFailure(reason: Any) -> None:
-    """The accounts could not be made."""
-    log.failure("the demo's accounts could not be made", reason)
