@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from OpenSSL import SSL
@@ -57,7 +58,7 @@ class FakeTransport:
 
     def unsent(self) -> int:
         """See L{IStreamTransport}."""
-        return 0
+        return len(self.written)
 
 
 class FakeReception:
@@ -241,6 +242,33 @@ class WaitTests(SynchronousTestCase):
         self.stream.connectionLost()
         deferred.callback(None)
         self.assertEqual((self.got, self.transport.pauses), ([], 0))
+
+
+class UnsentTests(SynchronousTestCase):
+    """L{ClientStream.unsent}: what the client may not have got."""
+
+    def setUp(self) -> None:
+        self.transport = FakeTransport()
+        self.stream = ClientStream(self.transport, FakeReception())  # type: ignore[arg-type]
+
+    def test_open(self) -> None:
+        """What waits."""
+        self.assertEqual(self.stream.unsent(), 0)
+        self.stream.write(b"123")
+        self.assertEqual(self.stream.unsent(), 3)
+
+    def test_closed(self) -> None:
+        """Of a session's stream that was closed: what waited before its end tag, whatever comes later."""
+        session = SimpleNamespace(end=lambda: None, received=None)
+        self.stream.established(session)  # type: ignore[arg-type]
+        self.stream.close()
+        self.assertIn(b"</stream:stream>", self.transport.written)
+        self.assertEqual(self.stream.unsent(), 0)
+
+    def test_lost(self) -> None:
+        """Nobody knows what arrived over a connection that broke."""
+        self.stream.connectionLost()
+        self.assertEqual(self.stream.unsent(), 1)
 
 
 class HeaderTests(ServerCase):

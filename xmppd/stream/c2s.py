@@ -92,6 +92,7 @@ class ClientStream:
         "_backlog",
         "_deadline",
         "_headerSent",
+        "_left",
         "_parser",
         "_resume",
         "_tries",
@@ -135,6 +136,7 @@ class ClientStream:
         self.stanzasIn = 0
         self.write: Callable[[bytes], None] = transport.write
         self._headerSent = False
+        self._left = 1
         self._tries = 0
         self._waits = 0
         self._resume: Callable[[Any], None] | None = None
@@ -433,8 +435,8 @@ class ClientStream:
         self.write(stanza.raw)
 
     def unsent(self) -> int:
-        """See L{IClientStream}."""
-        return self.transport.unsent()
+        """See L{IClientStream}. Of a stream that was closed: what was unsent just before the end tag."""
+        return self._left if self.closed else self.transport.unsent()
 
     # --- time and end
 
@@ -451,6 +453,8 @@ class ClientStream:
         """See L{IClientStream}."""
         if self.closed:
             return
+        if self.session is not None:
+            self._left = self.transport.unsent()
         self.closed = True
         self._cancelDeadline()
         self.receive = self._ignore

@@ -532,6 +532,17 @@ class PlainRecipientTests(ManagementTestCase):
         self.turns()
         self.assertEqual(self.offlineBodies("juliet@example.org"), ["a"])
 
+    def test_closed(self) -> None:
+        """Who closes the stream has acknowledged what came before, and doesn't get it again."""
+        self.juliet.stream.queued = 100
+        self.romeo.say(JULIET, "a")
+        self.romeo.ask()
+        self.assertEqual(len(self.all()), 1)
+        self.juliet.stream.queued = 0
+        self.juliet.session.end()
+        self.turns()
+        self.assertEqual(self.all(), [])
+
     def test_lostBeforeAsked(self) -> None:
         """Also if nobody had asked by then."""
         self.juliet.stream.queued = 100

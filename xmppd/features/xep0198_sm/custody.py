@@ -102,6 +102,7 @@ class Ledger:
     def __init__(self, host: IHost, session: ISession, token: str) -> None:
         self._host = host
         self._session = session
+        self._stream = session.stream
         self.bare = session.bare
         self.token = token
         self.over = False
@@ -127,14 +128,17 @@ class Ledger:
         self._looked = now
         if stream is None or stream.closed or stream.unsent():
             return
+        self._settle()
+
+    def _settle(self) -> Deferred[None] | None:
+        """The client has everything. Fires after the first attempt to remove what the spool has, if anything."""
         settled, self._open = self._open, []
         rows = []
         for custody in settled:
             custody.done = True
             if custody.row is not None:
                 rows.append(custody.row)
-        if rows:
-            self.discard(rows)
+        return self.discard(rows) if rows else None
 
     def _lookAgain(self) -> None:
         self._next = None
@@ -143,25 +147,31 @@ class Ledger:
             self._looks = min(self._looks + 1, len(LOOKS) - 1)
             self._next = self._host.clock.callLater(LOOKS[self._looks], self._lookAgain)
 
-    def discard(self, rows: list[int]) -> None:
-        """Rows of the spool are not needed any more."""
-        self._tidy(lambda: self._host.spool.remove(rows))
+    def discard(self, rows: list[int]) -> Deferred[None]:
+        """Rows of the spool are not needed any more; fires after the first attempt to remove them."""
+        return self._tidy(lambda: self._host.spool.remove(rows))
 
     def release(self) -> Deferred[None]:
         """What the spool holds for the session becomes offline messages; fires after the first attempt."""
-        first: Deferred[None] = Deferred()
-        self._tidy(lambda: self._host.spool.release(self.token), first)
-        return first
+        return self._tidy(lambda: self._host.spool.release(self.token))
 
-    def _tidy(self, act: Callable[[], Deferred[Any]], first: Deferred[None] | None = None) -> None:
+    def _tidy(self, act: Callable[[], Deferred[Any]]) -> Deferred[None]:
+        first: Deferred[None] = Deferred()
         work = Deferred.fromCoroutine(tidy(self._host.clock, act, first))
         work.addErrback(lambda failure: log.failure("the spool could not be tidied up", failure))
+        return first
 
     def ended(self) -> Deferred[None] | None:
-        """The session is over. Fires, if there is something to wait for, when its messages are offline messages."""
+        """
+        The session is over. Fires, if there is something to wait for, when its messages are offline messages, or gone
+        with their row if the client has got them: who closes a stream has acknowledged what came before, and would get
+        it twice otherwise.
+        """
         self.over = True
         if self._next is not None and self._next.active():
             self._next.cancel()
+        if self._open and self._stream is not None and not self._stream.unsent():
+            return self._settle()
         left, self._open = self._open, []
         if any(custody.row is not None for custody in left):
             return self.release()
