@@ -342,3 +342,125 @@ class DeliveryTests(OfflineTestCase):
     def test_disco(self) -> None:
         """The domain says that it does this."""
         self.assertIn("msgoffline", self.rig.host.namespaces)
+
+
+class OrderTests(OfflineTestCase):
+    """Live messages wait behind offline ones."""
+
+    def busy(self) -> tuple[Any, Any]:
+        """Juliet is being given a first message, and her connection is slow."""
+        self.say("<body>1</body>")
+        session, stream = self.rig.bind(BALCONY)
+        stream.queued = 100
+        self.rig.send(session, b"<presence/>")
+        self.assertEqual(self.bodies(stream), ["1"])
+        return session, stream
+
+    def bodies(self, stream: Any) -> list[str]:
+        """What the messages that came say."""
+        return [body.text for each in self.messages(stream) for body in each.elements() if body.name == "body"]
+
+    def live(self, session: Any, body: str = "2") -> list[Any]:
+        """A message somebody has promised something for; answers the promise."""
+        stanza = fromBytes(f"<message from='romeo@example.org/orchard' to='{JULIET}'><body>{body}</body></message>".encode())
+        stanza.promise = []
+        session.deliver(stanza)
+        return stanza.promise
+
+    def ready(self, stream: Any) -> None:
+        """The connection has swallowed everything."""
+        stream.queued = 0
+        self.rig.clock.advance(5)
+
+    @spec("RFC 6120", "10.1")
+    def test_wait(self) -> None:
+        """They come in order, whichever address they are for; presence need not wait."""
+        session, stream = self.busy()
+        self.say("<body>2</body>")
+        self.say("<body>3</body>", to=BALCONY)
+        session.deliver(fromBytes(f"<presence from='romeo@example.org/orchard' to='{BALCONY}'/>".encode()))
+        self.assertEqual([each.kind for each in stream.take()], ["presence"])
+        self.ready(stream)
+        self.assertEqual(self.bodies(stream), ["2", "3"])
+        self.say("<body>4</body>")
+        self.assertEqual(self.bodies(stream), ["4"])
+        self.assertFalse(session.receiving)
+
+    def test_beingWritten(self) -> None:
+        """What is still being written when the client comes is waited for."""
+        add, written = self.spool.add, Deferred()
+        self.spool.add = lambda messages: written.addCallback(lambda _: add(messages))
+        self.say("<body>1</body>")
+        self.spool.add = add
+        session, stream = self.come()
+        self.say("<body>2</body>")
+        self.assertEqual(self.bodies(stream), [])
+        written.callback(None)
+        self.rig.clock.advance(1)
+        self.assertEqual(self.bodies(stream), ["1", "2"])
+        self.assertFalse(session.receiving)
+
+    def test_bounded(self) -> None:
+        """When too much waits, it waits no longer."""
+        session, stream = self.busy()
+        self.patch(xep0160_offline, "BEHIND", 2)
+        for body in "234":
+            self.live(session, body)
+        self.assertEqual(self.bodies(stream), ["2", "3", "4"])
+        session.deliver(fromBytes(b"<message><body>5</body></message>"))
+        self.assertEqual(self.bodies(stream), ["5"])
+
+    def test_promise(self) -> None:
+        """What waits can be written to the spool; then the next custody is told where it is."""
+        custodies: list[Custody] = []
+
+        def custody(session: Any, stanza: Any) -> ICustody:
+            custodies.append(Custody(SpooledMessage(JULIET, stanza.raw, 0.0)))
+            return custodies[-1]  # type: ignore[return-value]
+
+        session, stream = self.busy()
+        (held,) = self.live(session)
+        (row,) = self.successResultOf(self.spool.add([held.message()]))
+        held.stored(row)
+        self.assertIsNone(held.message())
+        self.rig.host.custody = custody
+        self.ready(stream)
+        self.assertEqual(self.bodies(stream), ["2"])
+        self.assertEqual([each.rows for each in custodies], [[row]])
+        self.assertEqual(list(self.spool._messages), [row])
+
+    def test_storedInVain(self) -> None:
+        """A row that nobody needs any more is removed, also if it is written when the message has gone."""
+        session, stream = self.busy()
+        (first,) = self.live(session)
+        (second,) = self.live(session, "3")
+        rows = self.successResultOf(self.spool.add([first.message(), second.message()]))
+        first.stored(rows[0])
+        self.ready(stream)
+        self.assertIsNone(second.message())
+        second.stored(rows[1])
+        self.assertEqual(self.bodies(stream), ["2", "3"])
+        self.assertEqual(list(self.spool._messages), [])
+
+    def test_sessionEnds(self) -> None:
+        """Then what waited is kept like the rest, once and in order, whether it was written or not."""
+        session, _ = self.busy()
+        (held,) = self.live(session)
+        (row,) = self.successResultOf(self.spool.add([held.message()]))
+        held.stored(row)
+        self.live(session, "3")
+        session.end()
+        self.rig.clock.advance(10)
+        self.assertEqual(self.kept(), 3)
+        self.assertEqual(self.bodies(self.come(CHAMBER)[1]), ["1", "2", "3"])
+
+    @spec("XEP-0198", "5")
+    def test_placed(self) -> None:
+        """What stands in a queue of stream management is noted with its number, for the case of a crash."""
+        self.rig.host.custody = lambda session, stanza: Custody(  # type: ignore[assignment]
+            SpooledMessage(JULIET, stanza.raw, 0.0, "token", 7)
+        )
+        self.say()
+        self.come()
+        (message,) = self.successResultOf(self.spool.held("token"))
+        self.assertEqual(message.sequence, 7)

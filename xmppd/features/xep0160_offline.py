@@ -9,21 +9,25 @@ when that is, is the custody that the session adds to the message's promise: it 
 Where there is none (XEP-0198 is switched off), a row goes once nothing is unsent any more. What is left when the
 session ends loses its holder. The next portion follows when the connection has swallowed this one.
 
-Left out: live messages may overtake offline ones during the moment in which the store is asked; their times tell.
+While a session is given what has waited, live messages for it wait behind that, so that everybody's messages arrive in
+the order in which they were sent (RFC 6120 section 10.1); and the work is not over before everything that is being
+written to the spool for the account has been seen. Who has promised something for a message that waits can have it
+written to the spool, so that a recipient who reads slowly keeps nobody from being answered.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from xmppd.hooks import Feature, Spec
-from xmppd.ixmppd import IHost, ISession, SpooledMessage, StoreUnavailable
+from xmppd.hooks import Feature, Spec, Unanswered
+from xmppd.ixmppd import ICustody, IHost, ISession, SpooledMessage, StoreUnavailable
 from xmppd.wire import ns
 from xmppd.wire.dates import dateTime, fromDateTime
 from xmppd.wire.element import Element
@@ -53,6 +57,11 @@ KNOWN: Final = 10000
 WAITING: Final = 1000
 """How many messages may wait until it is known how many an account has already."""
 
+BEHIND: Final = 1000
+"""How many live messages may wait behind offline ones; then they do so no longer."""
+
+BEHIND_OCTETS: Final = 1_048_576
+
 LONGEST_DELAY: Final = 86400.0
 """A message may say of itself that it has been here for at most so many seconds."""
 
@@ -76,19 +85,138 @@ class _Delivery:
     """
     What one session is being given.
 
-    @ivar holder: by what the spool holds it, or None if nothing was.
-    @ivar running: whether the store is being asked, or the connection waited for.
+    @ivar holder: by what the spool holds it.
+    @ivar used: whether the spool holds anything by it.
     @ivar unconfirmed: rows that nobody else removes.
     @ivar done: whether the session has got what there was when its priority became non-negative.
+    @ivar gate: where live messages wait meanwhile, or None.
     """
 
-    __slots__ = ("done", "holder", "running", "unconfirmed")
+    __slots__ = ("done", "gate", "holder", "unconfirmed", "used")
 
-    def __init__(self) -> None:
-        self.holder: str | None = None
-        self.running = False
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        self.gate: Gate | None = None
+        self.used = False
         self.unconfirmed: list[int] = []
         self.done = False
+
+
+@implementer(ICustody)
+class Held:
+    """
+    A live message behind offline ones, and its custody until it is delivered; then somebody else has that.
+
+    @ivar stanza: the message.
+    @ivar row: where the spool has it, or None.
+    """
+
+    __slots__ = ("_gate", "_passed", "_stamp", "row", "stanza")
+
+    def __init__(self, gate: Gate, stanza: Stanza, stamp: float) -> None:
+        self.stanza = stanza
+        self.row: int | None = None
+        self._gate = gate
+        self._stamp = stamp
+        self._passed = False
+
+    def message(self) -> SpooledMessage | None:
+        """See L{ICustody}."""
+        if self._passed or self.row is not None or not storable(self.stanza):
+            return None
+        delivery = self._gate.delivery
+        delivery.used = True
+        return SpooledMessage(self._gate.session.bare, self.stanza.raw, self._stamp, delivery.holder)
+
+    def stored(self, id: int) -> None:
+        """See L{ICustody}."""
+        self.row = id
+        if self._passed:
+            self._handOver()
+
+    def _handOver(self) -> None:
+        """The row is the next custody's, or of no use any more: then the client has the message."""
+        assert self.row is not None
+        if handOver(self.stanza, self.row) is None:
+            self._gate.discard(self.row)
+
+    def go(self) -> None:
+        """Deliver it now, or have it delivered elsewhere if the session is over."""
+        self._passed = True
+        session = self._gate.session
+        if session.over:
+            if self.row is None:
+                session.host.router.route(self.stanza)
+            return
+        if self.row is not None:
+            self.stanza.promise = []  # who had promised something for it has been answered
+        session.deliver(self.stanza)
+        if self.row is not None:
+            self._handOver()
+
+
+def handOver(stanza: Stanza, row: int) -> SpooledMessage | None:
+    """
+    Tell whoever has custody of a message where the spool has it, so that he removes it in time.
+
+    @return: how he would have stored it, or None if there is nobody.
+    """
+    for custody in stanza.promise or ():
+        if isinstance(custody, Deferred):
+            continue
+        message: SpooledMessage | None = custody.message()
+        if message is not None:
+            custody.stored(row)
+            return message
+    return None
+
+
+class Gate:
+    """
+    Holds live messages for one session back.
+
+    @ivar session: the session.
+    @ivar delivery: what it is being given.
+    @ivar discard: removes a row that is not needed any more.
+    """
+
+    def __init__(self, session: ISession, delivery: _Delivery, discard: Callable[[int], None]) -> None:
+        self.session = session
+        self.delivery = delivery
+        self.discard = discard
+        self._held: list[Held] = []
+        self._octets = 0
+        self._passing = False
+        session.addReceiveRefusal(self.refuses)
+
+    def refuses(self, session: ISession, stanza: Stanza) -> StanzaError | None:
+        """A receive refusal: a message waits."""
+        if stanza.kind != "message" or self._passing:
+            return None
+        self._octets += len(stanza.raw)
+        if len(self._held) >= BEHIND or self._octets > BEHIND_OCTETS:
+            self.open()
+            return None
+        held = Held(self, stanza, session.host.clock.seconds())
+        if stanza.promise is not None:
+            stanza.promise.append(held)
+        self._held.append(held)
+        return Unanswered(StanzaCondition.UNDEFINED_CONDITION)
+
+    def deliver(self, stanza: Stanza) -> None:
+        """Deliver a message that others wait behind."""
+        self._passing = True
+        try:
+            self.session.deliver(stanza)
+        finally:
+            self._passing = False
+
+    def open(self) -> None:
+        """Let everything go, in order."""
+        self.session.removeRefusal(self.refuses)
+        held, self._held = self._held, []
+        for each in held:
+            each.go()
 
 
 Waiting = list[tuple[Stanza, "Deferred[None] | None"]]
@@ -102,6 +230,8 @@ class OfflineMessages:
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._waiting: dict[str, Waiting] = {}
         self._serving: set[str] = set()
+        self._adding: dict[str, int] = {}
+        self._watchers: dict[str, Deferred[None]] = {}
 
     # --- in
 
@@ -135,10 +265,12 @@ class OfflineMessages:
             self._counts.popitem(last=False)
         for stanza, done in self._waiting.pop(bare):
             self._keep(stanza, done, bare)
+        self._written(bare)
 
     def _notCounted(self, failure: Failure, bare: str) -> None:
         for stanza, done in self._waiting.pop(bare):
             self._notKept(failure, stanza, done, bare)
+        self._written(bare)
 
     def _keep(self, stanza: Stanza, done: Deferred[None] | None, bare: str) -> None:
         count = self._counts.get(bare, 0)
@@ -147,9 +279,24 @@ class OfflineMessages:
             return
         self._counts[bare] = count + 1
         kept, stamp = self._stamped(stanza)
+        self._adding[bare] = self._adding.get(bare, 0) + 1
         self.host.spool.add([SpooledMessage(bare, kept.raw, stamp)]).addCallbacks(
             lambda _: self._settle(done), self._notKept, errbackArgs=(stanza, done, bare)
-        )
+        ).addBoth(lambda _: self._added(bare))
+
+    def _added(self, bare: str) -> None:
+        self._adding[bare] -= 1
+        if not self._adding[bare]:
+            del self._adding[bare]
+        self._written(bare)
+
+    def _isWriting(self, bare: str) -> bool:
+        return bare in self._adding or bare in self._waiting
+
+    def _written(self, bare: str) -> None:
+        """Tell who waits for it that nothing is being written for an account."""
+        if not self._isWriting(bare) and bare in self._watchers:
+            self._watchers.pop(bare).callback(None)
 
     def _stamped(self, stanza: Stanza) -> tuple[Stanza, float]:
         """
@@ -192,7 +339,7 @@ class OfflineMessages:
 
     def available(self, session: ISession, first: bool) -> None:
         """A client that takes messages gets what has waited; once, until its priority has been negative."""
-        delivery: _Delivery = session.slots.setdefault(NAME, _Delivery())
+        delivery = self._deliveryOf(session)
         if session.priority < 0:
             delivery.done = False
         elif (first or not delivery.done) and not session.account.anonymous:
@@ -202,12 +349,22 @@ class OfflineMessages:
     def resumed(self, session: ISession) -> None:
         """A client is connected again (XEP-0198): go on, also with what a crash has left."""
         if session.presence is not None and session.priority >= 0 and not session.account.anonymous:
-            self._deliver(session, session.slots.setdefault(NAME, _Delivery()))
+            self._deliver(session, self._deliveryOf(session))
+
+    def _deliveryOf(self, session: ISession) -> _Delivery:
+        delivery: _Delivery | None = session.slots.get(NAME)
+        if delivery is None:
+            delivery = session.slots[NAME] = _Delivery(self.host.entropy.token())
+        return delivery
 
     def ended(self, session: ISession) -> None:
         """What the client did not get waits for the next one."""
         delivery: _Delivery | None = session.slots.get(NAME)
-        if delivery is not None and delivery.holder is not None:
+        if delivery is None:
+            return
+        if delivery.gate is not None:
+            delivery.gate.open()
+        if delivery.used:
             self._counts.pop(session.bare, None)
             holder = delivery.holder
             self._insist(lambda: self.host.spool.release(holder).addCallback(lambda _: self._another(session.bare)))
@@ -223,12 +380,17 @@ class OfflineMessages:
         if session.bare in self._serving:
             return
         self._serving.add(session.bare)
+        delivery.gate = Gate(session, delivery, self._discard)
         Deferred.fromCoroutine(self._work(session, delivery)).addErrback(self._failed, session).addBoth(
             lambda _: self._served(session)
         )
 
     def _served(self, session: ISession) -> None:
         self._serving.discard(session.bare)
+        delivery: _Delivery = session.slots[NAME]
+        if delivery.gate is not None:
+            delivery.gate.open()
+            delivery.gate = None
         if session.over:
             self._another(session.bare)
 
@@ -245,44 +407,63 @@ class OfflineMessages:
         return session.presence is not None and session.priority >= 0
 
     async def _work(self, session: ISession, delivery: _Delivery) -> None:
-        spool = self.host.spool
+        spool, bare = self.host.spool, session.bare
         while self._wants(session):
-            rows = await spool.offline(session.bare, PORTION)
-            if not rows or not self._wants(session):
+            while self._isWriting(bare):
+                await self._watchers.setdefault(bare, Deferred())
+            rows = await spool.offline(bare, PORTION)
+            if not rows and not self._isWriting(bare):
                 return
-            self._counts.pop(session.bare, None)
-            if delivery.holder is None:
-                delivery.holder = self.host.entropy.token()
-            ids = [row.id for row in rows if row.id is not None]
-            await spool.hold(ids, delivery.holder, [0] * len(ids))
-            if not self._wants(session):
-                await spool.release(delivery.holder)
-                return
-            for row in rows:
-                self._give(session, delivery, row)
-            await self._swallowed(session, delivery)
+            if rows and self._wants(session):
+                await self._givePortion(session, delivery, rows)
 
-    def _give(self, session: ISession, delivery: _Delivery, row: SpooledMessage) -> None:
-        """Deliver one message, and find somebody who removes its row."""
-        assert row.id is not None
+    async def _givePortion(self, session: ISession, delivery: _Delivery, rows: Sequence[SpooledMessage]) -> None:
+        self._counts.pop(session.bare, None)
+        delivery.used = True
+        ids = [row.id for row in rows if row.id is not None]
+        await self.host.spool.hold(ids, delivery.holder, [0] * len(ids))
+        if not self._wants(session):
+            await self.host.spool.release(delivery.holder)
+            return
+        placed: dict[str, list[tuple[int, int]]] = {}
+        for row in rows:
+            message = self._give(delivery, row)
+            if message is not None and message.holder is not None and message.sequence:
+                placed.setdefault(message.holder, []).append((row.id or 0, message.sequence))
+        for holder, pairs in placed.items():
+            self._place(holder, pairs)
+        await self._swallowed(session, delivery)
+
+    def _place(self, holder: str, pairs: Sequence[tuple[int, int]]) -> None:
+        """
+        Note where messages stand in a queue of stream management, so that after a crash its client is not given again
+        what it says it has. If that fails, a crash makes doubles.
+        """
+        ids, sequences = zip(*pairs, strict=True)
+        self.host.spool.hold(ids, holder, sequences).addErrback(lambda failure: failure.trap(StoreUnavailable) and None)
+
+    def _discard(self, row: int) -> None:
+        self._insist(lambda: self.host.spool.remove([row]))
+
+    def _give(self, delivery: _Delivery, row: SpooledMessage) -> SpooledMessage | None:
+        """Deliver one message, and find somebody who removes its row; answers how he would have stored it."""
+        assert row.id is not None and delivery.gate is not None
         try:
             stanza = fromBytes(row.stanza)
         except ValueError:
             log.error("message {id} in the spool can't be read", id=row.id)
             delivery.unconfirmed.append(row.id)
-            return
+            return None
         delay = Element(
             "delay", ns.DELAY, {"from": self.host.domain, "stamp": dateTime(row.stamp, True)}, ("Offline Storage",)
         )
         stanza = stanza.extended(delay.toBytes(), (DELAY,))
-        promise: list[Any] = []
-        stanza.promise = promise
-        session.deliver(stanza)
-        for custody in promise:
-            if not isinstance(custody, Deferred) and custody.message() is not None:
-                custody.stored(row.id)
-                return
-        delivery.unconfirmed.append(row.id)
+        stanza.promise = []
+        delivery.gate.deliver(stanza)
+        message = handOver(stanza, row.id)
+        if message is None:
+            delivery.unconfirmed.append(row.id)
+        return message
 
     async def _swallowed(self, session: ISession, delivery: _Delivery) -> None:
         """Wait until the connection has taken what was written; then what nobody else answers for is delivered."""
