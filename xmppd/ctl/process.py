@@ -9,6 +9,7 @@ process ends with a status after sysexits.h.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import sys
@@ -32,6 +33,15 @@ if TYPE_CHECKING:
     from xmppd.tap import Reloaded, Server
 
 log = Logger(namespace="xmppd")
+
+SWITCH_SECONDS = 0.0005
+"""How long the reactor may keep the interpreter when one of the store's threads wants it; by default ten times that."""
+
+COLLECTIONS = (20_000, 50, 50)
+"""
+When the garbage collector looks at its generations. The stanza path leaves no cycles behind; with many sessions a look
+at everything takes longer than any turn of the reactor may.
+"""
 
 SPARE_FILES = 100
 """How many open files the server needs besides one for each connection."""
@@ -69,6 +79,7 @@ class RunningServer(Service):
         """See L{IService}."""
         super().startService()  # type: ignore[no-untyped-call]
         raiseOpenFiles(self.server.config.limits.connections)
+        sys.setswitchinterval(SWITCH_SECONDS)
         reactor: Any = self.server.reactor
         if IReactorCore.providedBy(reactor):
             # later, so that Twisted's own handlers are there already and get replaced
@@ -153,6 +164,7 @@ class RunningServer(Service):
     def _started(self, result: None) -> None:
         self._watch.start()
         self._readiness.ready()
+        tuneCollector()
         log.info("serving {hosts}", hosts=" ".join(self.server.hosts))
         self._ready()
 
@@ -213,3 +225,10 @@ def raiseOpenFiles(connections: int) -> int:
             connections=connections,
         )
     return soft
+
+
+def tuneCollector() -> None:
+    """Once everything is loaded: never look at that again, and look at the rest less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECTIONS)

@@ -95,6 +95,7 @@ class ClientConnection(Protocol):
         "_out",
         "_pace",
         "_pauses",
+        "_sendNow",
         "_shared",
         "_slowed",
         "_startTLS",
@@ -141,6 +142,7 @@ class ClientConnection(Protocol):
         setNoDelay = getattr(self.transport, "setTcpNoDelay", None)
         if setNoDelay is not None:
             setNoDelay(True)
+        self._sendNow = getattr(getattr(self.transport, "socket", None), "send", None)
         self.stream = shared.makeStream(self, shared.reception)
         if refusal is not None:
             log.info("connection refused: address={address} reason={reason}", address=self.address, reason=refusal)
@@ -193,9 +195,11 @@ class ClientConnection(Protocol):
         except SSL.Error as error:
             self._tlsFailed(error)
             return None
-        answer = tls.outgoing()
-        if answer:
-            self.transport.write(answer)
+        if not plain or tls.large:
+            # with plaintext there is nothing urgent: an answer to a key update goes with what is written next
+            answer = tls.outgoing()
+            if answer:
+                self.transport.write(answer)
         if tls.established and not before:
             self.stream.secured(tlsFacts(tls.connection))
         return plain
@@ -277,13 +281,14 @@ class ClientConnection(Protocol):
         and two more system calls.
         """
         transport = self.transport
-        writeSomeData = getattr(transport, "writeSomeData", None)
-        if writeSomeData is None or not transport.connected or transport.disconnecting or transportQueue(transport):
+        sendNow = self._sendNow
+        if sendNow is None or not transport.connected or transport.disconnecting or transportQueue(transport):
             transport.write(data)
             return
-        sent = writeSomeData(data)
-        if isinstance(sent, BaseException):
-            sent = 0  # the reactor will meet the same error, and knows what to do
+        try:
+            sent = sendNow(data)
+        except OSError:
+            sent = 0  # a full socket, or an error that the reactor will meet too, and knows what to do
         if sent < len(data):
             transport.write(data[sent:])
 

@@ -278,9 +278,10 @@ class TLSLayer:
     @ivar connection: for L{xmppd.trust.tlspolicy.tlsFacts}, once C{established}.
     @ivar established: whether the handshake is complete.
     @ivar ended: whether the peer has ended its side properly (close_notify).
+    @ivar large: whether so much has passed that L{outgoing} will give memory back.
     """
 
-    __slots__ = ("_large", "connection", "ended", "established")
+    __slots__ = ("connection", "ended", "established", "large")
 
     # Above this many octets in one call the memory that they passed through is given back. A handshake's flight is
     # always smaller, and so is nearly every stanza.
@@ -294,7 +295,7 @@ class TLSLayer:
         self.connection.set_accept_state()
         self.established = False
         self.ended = False
-        self._large = False
+        self.large = False
 
     def received(self, data: bytes) -> bytes:
         """
@@ -308,7 +309,7 @@ class TLSLayer:
         elif self._handshake(data):
             plain, self.ended = decrypt(self.connection, b"")
         if len(data) > self.largeTraffic:
-            self._large = True
+            self.large = True
         return plain
 
     def _handshake(self, data: bytes) -> bool:
@@ -319,7 +320,7 @@ class TLSLayer:
         except SSL.WantReadError:
             return False
         self.established = True
-        self._large = True
+        self.large = True
         return True
 
     def sending(self, data: bytes) -> bytes:
@@ -336,8 +337,8 @@ class TLSLayer:
     def outgoing(self) -> bytes:
         """What TLS itself has to say: flights of the handshake, alerts, key updates. To be asked after L{received}."""
         cipher = takeOutgoing(self.connection)
-        if self._large and self.established:
-            self._large = False
+        if self.large and self.established:
+            self.large = False
             renewBuffers(self.connection)
         return cipher
 
