@@ -323,6 +323,7 @@ async def subscription(world: World) -> dict[str, Any]:
     await juliet.sees("romeo@example.org", "subscribe")
     juliet.send_presence(pto="romeo@example.org", ptype="subscribed")
     await romeo.sees("juliet@example.org/chamber", "available")
+    order = [each for each in romeo.presences if each[0].startswith("juliet@")]
     juliet.send_presence_subscription("romeo@example.org")
     await romeo.until(lambda: ("juliet@example.org", "subscribe") in romeo.presences, "her request")
     romeo.send_presence(pto="juliet@example.org", ptype="subscribed")
@@ -330,7 +331,7 @@ async def subscription(world: World) -> dict[str, Any]:
     romeo.send_presence(pshow="away", pstatus="in Mantua", ppriority=-1)
     await juliet.sees("romeo@example.org/balcony", "away")
     resource = juliet.client_roster.presence("romeo@example.org")["balcony"]
-    seen: dict[str, Any] = {"status": (resource["show"], resource["status"], resource["priority"])}
+    seen: dict[str, Any] = {"status": (resource["show"], resource["status"], resource["priority"]), "order": order}
     both = {"romeo@example.org": "both"}
     await juliet.until(lambda: both in juliet.pushes, "push: both")
     seen["both"] = [{"juliet@example.org": "both"} in romeo.pushes, both in juliet.pushes]

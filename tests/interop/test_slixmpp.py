@@ -120,6 +120,8 @@ class MessagingTests(SlixmppTestCase):
         """Both get each other's presence once both have agreed, the end of a cut connection included."""
         seen = self.play("subscription")
         self.assertEqual((seen["status"], seen["both"]), (["away", "in Mantua", -1], [True, True]))
+        approved = [["juliet@example.org", "subscribed"], ["juliet@example.org/chamber", "available"]]
+        self.assertEqual(seen["order"], approved)
 
     @spec("RFC 6121", "8.5.2.2")
     @spec("XEP-0160", "2")

@@ -1,0 +1,169 @@
+"""
+profanity against a whole server: a client for people, in a terminal that C{tmux} plays.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from OpenSSL import crypto
+
+from tests.interop.daemon import ADDRESS, DEADLINE, DOMAIN, DaemonTestCase
+from tests.marks import spec
+
+MISSING = [program for program in ("profanity", "tmux") if shutil.which(program) is None]
+
+
+class Terminal:
+    """
+    A terminal in which somebody runs profanity.
+
+    @ivar folder: their home.
+    """
+
+    def __init__(self, socket: Path, name: str, folder: Path, certificates: Path) -> None:
+        """
+        @param socket: of tmux.
+        @param certificates: a folder of trusted certificates.
+        """
+        self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        self.name = name
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        configuration = folder / "profanity"
+        configuration.mkdir(exist_ok=True)
+        (configuration / "profrc").write_text(f"[connection]\ntls.certpath={certificates}\n[ui]\nsplash=false\n")
+        homes = [f"{variable}={folder}" for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")]
+        command = ["env", *homes, "TERM=screen", "LC_ALL=C.UTF-8", "profanity", "-l", "DEBUG"]
+        self._do("new-session", "-d", "-s", name, "-x", "150", "-y", "50", *command)
+
+    def _do(self, *arguments: str) -> str:
+        done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, timeout=DEADLINE, check=True)
+        return done.stdout
+
+    def types(self, line: str) -> None:
+        """Type a line."""
+        self._do("send-keys", "-t", self.name, "-l", line)
+        self._do("send-keys", "-t", self.name, "Enter")
+
+    def screen(self) -> str:
+        """What can be read."""
+        return self._do("capture-pane", "-p", "-J", "-t", self.name)
+
+    def shows(self, pattern: str) -> str:
+        """
+        Wait for something to be read, and answer the screen.
+
+        @raise AssertionError: it can't be read in time.
+        """
+        until = time.monotonic() + DEADLINE
+        screen = ""
+        while time.monotonic() < until:
+            screen = self.screen()
+            if re.search(pattern, screen):
+                return screen
+            time.sleep(0.05)
+        raise AssertionError(f"{self.name} does not see {pattern!r} but:\n{screen.strip()}\n{self.log()[-2000:]}")
+
+    def log(self) -> str:
+        """What profanity has logged."""
+        return "".join(file.read_text("utf-8", "replace") for file in self.folder.glob("profanity/logs/profanity*.log"))
+
+    def kill(self) -> None:
+        """End profanity as a crash would."""
+        pid = self._do("list-panes", "-t", self.name, "-F", "#{pane_pid}").strip()
+        subprocess.run(["kill", "-KILL", pid], check=True, timeout=DEADLINE)
+
+    def quits(self) -> None:
+        """Leave, and wait until profanity has ended."""
+        self.types("/quit")
+        until = time.monotonic() + DEADLINE
+        while time.monotonic() < until:
+            if subprocess.run([*self._tmux, "has-session", "-t", self.name], capture_output=True).returncode:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"{self.name} does not quit")
+
+
+class ProfanityTests(DaemonTestCase):
+    """Two people with profanity."""
+
+    if MISSING:
+        skip = f"there is no {' and no '.join(MISSING)}: apt-get install profanity tmux"
+
+    def setUp(self) -> None:
+        """Start a server with two accounts, and prepare what profanity is to trust."""
+        super().setUp()
+        self.certificates = self.daemon.folder / "trusted"
+        self.certificates.mkdir()
+        shown = self.daemon.certificate.read_bytes()
+        name = crypto.load_certificate(crypto.FILETYPE_PEM, shown).get_subject().hash()
+        (self.certificates / f"{name:08x}.0").write_bytes(shown)  # the way OpenSSL looks certificates up
+        for name in ("romeo", "juliet"):
+            self.daemon.addAccount(name)
+        self.addCleanup(self._endTerminals)
+
+    @property
+    def socket(self) -> Path:
+        """The socket of a tmux of our own."""
+        return self.daemon.folder / "tmux"
+
+    def _endTerminals(self) -> None:
+        subprocess.run(["tmux", "-S", str(self.socket), "kill-server"], capture_output=True, timeout=DEADLINE)
+
+    def start(self, name: str) -> Terminal:
+        """Start profanity, and log in."""
+        terminal = Terminal(self.socket, name, self.daemon.folder / name, self.certificates)
+        terminal.shows(r"Profanity\. Type /help")
+        terminal.types(f"/connect {name}@{DOMAIN} server {ADDRESS} port {self.daemon.port} tls force")
+        terminal.shows("Enter password")
+        terminal.types(name)
+        terminal.shows("logged in successfully")
+        return terminal
+
+    def stream(self, name: str) -> dict[str, Any]:
+        """Somebody's stream as the server sees it."""
+        return next(each for each in self.daemon.streams() if (each["jid"] or "").startswith(f"{name}@"))
+
+    @spec("RFC 6120", "5.4", "6.4")
+    @spec("RFC 6121", "2.3", "3.1", "4.2", "5.2")
+    @spec("XEP-0198", "3", "4")
+    def test_conversation(self) -> None:
+        """SCRAM in TLS 1.3; a contact is added, agrees, is seen online; messages pass, also to who is away."""
+        romeo = self.start("romeo")
+        stream = self.stream("romeo")
+        self.assertEqual(stream["tls"], "TLSv1.3")
+        self.assertTrue(stream["mechanism"].startswith("SCRAM-SHA-"), stream)
+        romeo.types(f"/roster add juliet@{DOMAIN} Julia")
+        romeo.shows("Roster item added")
+        romeo.types(f"/sub request juliet@{DOMAIN}")
+        juliet = self.start("juliet")
+        juliet.shows(f"Received authorization request from romeo@{DOMAIN}")
+        juliet.types(f"/sub allow romeo@{DOMAIN}")
+        romeo.shows(r"\+\+ Julia")
+        romeo.types("/who online")
+        romeo.shows(r"Julia is online")
+        romeo.types("/msg Julia Wherefore & <b> é?")
+        juliet.shows(r"<< chat message: romeo@example\.org.*win 2")
+        juliet.types("/win 2")
+        juliet.shows(r"Wherefore & <b> é\?")
+        juliet.types("Deny thy father")
+        romeo.shows("Deny thy father")
+        juliet.quits()
+        romeo.shows(r"offline")
+        romeo.types("good night")
+        romeo.shows("me: good night")
+        juliet = self.start("juliet")
+        juliet.shows(r"<< chat message: romeo@example\.org")
+        juliet.types("/win 2")
+        juliet.shows("good night")
+        for person in (romeo, juliet):
+            person.quits()
+            self.assertNotIn("IQ error received", person.log())
+            self.assertNotIn("conn: ERR", person.log())
+            self.assertNotIn("xmpp: ERR", person.log())
