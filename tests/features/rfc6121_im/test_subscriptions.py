@@ -276,6 +276,28 @@ class OrderTests(IMTestCase):
         (item,) = self.successResultOf(get(account)).items
         return item.pendingIn or b""
 
+    @spec("RFC 6121", "3.1.5")
+    def test_presenceFollows(self) -> None:
+        """Presence comes after the word that it was granted, however long the roster takes to be written."""
+        romeo, romeoStream = self.interested(ROMEO + "/orchard")
+        juliet, _ = self.interested(JULIET + "/balcony")
+        self.rig.send(romeo, b"<presence to='juliet@example.org' type='subscribe'/>")
+        romeoStream.take()
+        writes: list[Deferred[Any]] = []
+        put = self.host.rosters.put
+
+        def slowly(account: str, item: RosterItem) -> Deferred[Any]:
+            writes.append(Deferred())
+            return writes[-1].addCallback(lambda _: put(account, item))
+
+        self.patch(self.host.rosters, "put", slowly)
+        self.rig.send(juliet, b"<presence to='romeo@example.org' type='subscribed'/>")
+        while writes:
+            self.assertEqual(romeoStream.take(), [])
+            writes.pop(0).callback(None)
+        kinds = [(each.kind, each.type) for each in romeoStream.take()]
+        self.assertEqual(kinds, [("presence", "subscribed"), ("iq", "set"), ("presence", None)])
+
     def test_promise(self) -> None:
         """A subscription stanza is not acknowledged before it is written."""
         session, _ = self.interested(JULIET + "/balcony")

@@ -8,7 +8,7 @@ receiver, each in the queue of its own roster.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -74,11 +74,29 @@ class Subscriptions:
         before, after = stateOf(old), step.state
         if before.visible and not after.visible:
             self.presence.hideFrom(roster.account, contact)
-        if step.passes:
-            self.host.router.route(stanza)
+        told = self._route(stanza) if step.passes else None
         self._pushChange(roster, old, new)
         if after.visible and not before.visible:
-            self.presence.showTo(roster.account, contact)
+            self._showAfter(told, roster.account, contact)
+
+    def _route(self, stanza: Stanza) -> Deferred[Any] | None:
+        """Send a subscription stanza. If its receiver's roster is here and takes a moment, answers when it is done."""
+        stanza.promise = []
+        self.host.router.route(stanza)
+        return next((each for each in stanza.promise if isinstance(each, Deferred)), None)
+
+    def _showAfter(self, told: Deferred[Any] | None, account: str, contact: str) -> None:
+        """Presence comes after the word that it will (section 3.1.5): clients drop that of whom they don't expect."""
+        if told is None:
+            self.presence.showTo(account, contact)
+        else:
+            told.addCallback(self._show, account, contact)
+
+    def _show(self, result: object, account: str, contact: str) -> None:
+        """Send presence, unless all has changed meanwhile."""
+        roster = self.rosters.cached.get(account)
+        if roster is not None and roster.shows(contact):
+            self.presence.showTo(account, contact)
 
     # --- from contacts
 
@@ -113,10 +131,9 @@ class Subscriptions:
         self._pushChange(roster, old, new)
         if before.visible and not after.visible:
             self.presence.hideFrom(roster.account, contact)
-        if step.reply is not None:
-            self._send(roster.account, contact, step.reply, stanza.id)
+        told = self._send(roster.account, contact, step.reply, stanza.id) if step.reply is not None else None
         if step.reply == "subscribed":
-            self.presence.showTo(roster.account, contact)
+            self._showAfter(told, roster.account, contact)
 
     def _nobody(self, stanza: Stanza, contact: str) -> None:
         """
@@ -167,9 +184,9 @@ class Subscriptions:
         if new.listed and (not old.listed or itemText(old) != itemText(new)):
             self.queries.push(roster, new)
 
-    def _send(self, account: str, contact: str, type: str, id: str | None = None) -> None:
+    def _send(self, account: str, contact: str, type: str, id: str | None = None) -> Deferred[Any] | None:
         attrs = {"from": account, "to": contact, "type": type, "id": id or self.host.entropy.token()}
-        self.host.router.route(presence(attrs))
+        return self._route(presence(attrs))
 
     def cancel(self, account: str, item: RosterItem) -> None:
         """
