@@ -7,7 +7,8 @@ and whatever comes later can't drift apart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -16,20 +17,42 @@ from zope.interface.verify import verifyObject
 from tests.marks import spec
 from xmppd.ixmppd import (
     AccountRecord,
+    ArchivedMessage,
+    ArchivePage,
+    ArchiveQuery,
     Exists,
     IAccountStore,
+    IArchiveStore,
     IFactStore,
+    INodeStore,
     IRosterStore,
     ISpoolStore,
     IStore,
     ManagedSessionRecord,
     Missing,
+    NodeItem,
+    NodeRecord,
+    NodeSubscription,
     RosterChanges,
     RosterItem,
     SpooledMessage,
     StoredKeys,
 )
-from xmppd.store.values import MAXIMUM_FACT, MAXIMUM_KIND, MAXIMUM_REMOVALS
+from xmppd.store.values import (
+    MAXIMUM_ARCHIVE_ID,
+    MAXIMUM_COUNT,
+    MAXIMUM_FACT,
+    MAXIMUM_ITEMS,
+    MAXIMUM_KIND,
+    MAXIMUM_NODE,
+    MAXIMUM_PAGE,
+    MAXIMUM_PAGE_OCTETS,
+    MAXIMUM_PAYLOAD,
+    MAXIMUM_PRUNED,
+    MAXIMUM_REMOVALS,
+    MAXIMUM_STANZA,
+)
+from xmppd.wire.archiveids import prefixOf
 
 # --- stores -------------------------------------------------------------------------------------------------------
 
@@ -57,6 +80,36 @@ def aSession(token: str, jid: str = ROMEO + "/balcony", **more: Any) -> ManagedS
     """A session under stream management."""
     values = {"inbound": 0, "outbound": 0, "expires": 99.5, **more}
     return ManagedSessionRecord(token, jid, **values)
+
+
+SERVICE = "pubsub.example.org"
+
+NOON = 1_700_000_000.0
+"""When the first message was archived."""
+
+
+def archived(n: int, owner: str = ROMEO, peer: str = JULIET, **more: Any) -> ArchivedMessage:
+    """The message that was archived C{n} seconds after noon."""
+    stamp = more.pop("stamp", NOON + n)
+    values = {"stanza": b"<message>%d</message>" % n, **more}
+    return ArchivedMessage(f"{prefixOf(stamp)}-{n:06d}", owner, peer, stamp, **values)
+
+
+def idOf(n: int) -> str:
+    """The id of that message."""
+    return archived(n).id
+
+
+def aNode(node: str = "princely_musings", owner: str = SERVICE, **more: Any) -> NodeRecord:
+    """A node of the service."""
+    values = {"config": "{}", "creator": JULIET, "created": 1.5, **more}
+    return NodeRecord(owner, node, **values)
+
+
+def anItem(id: str, payload: bytes = b"<entry/>", **more: Any) -> NodeItem:
+    """Something that Juliet published."""
+    values = {"publisher": JULIET, "stamp": 2.5, **more}
+    return NodeItem(id, payload, **values)
 
 
 class _StoreCase:
@@ -93,6 +146,8 @@ class StoreContract(_StoreCase):
         verifyObject(IRosterStore, self.store.rosters)
         verifyObject(ISpoolStore, self.store.spool)
         verifyObject(IFactStore, self.store.facts)
+        verifyObject(IArchiveStore, self.store.archives)
+        verifyObject(INodeStore, self.store.pubsub)
 
     async def test_closesTwice(self):
         """Closing what is closed does no harm."""
@@ -100,10 +155,47 @@ class StoreContract(_StoreCase):
         await self.store.close()
 
     async def test_removeForgetsEverything(self):
-        """With an account go its keys, roster, messages, sessions and facts, and nobody else's."""
+        """With an account goes everything it has, and nobody else's."""
+        await self.removes(self.store.accounts.remove)
+
+    async def test_forget(self):
+        """Forgetting does as much."""
+        await self.removes(self.store.forget)
+
+    async def test_forgetWithoutAccount(self):
+        """Who has no account can be forgotten too, twice."""
+        await self.fill(ROMEO)
+        await self.store.accounts.remove(ROMEO)
+        await self.store.facts.put(ROMEO, "room", "", b"")
+        await self.store.archives.add([archived(1)])
+        for _ in range(2):
+            await self.store.forget(ROMEO)
+            self.assertEqual(await self.store.facts.kinds(ROMEO), {})
+            self.assertIsNone(await self.store.archives.ends(ROMEO))
+
+    async def test_removeWithoutAccount(self):
+        """Where there is no account to remove, nothing is deleted."""
+        await self.store.archives.add([archived(1)])
+        await self.fails(Missing, self.store.accounts.remove(ROMEO))
+        self.assertEqual(await self.store.archives.count(ROMEO), 1)
+
+    async def test_forgetMuch(self):
+        """An archive and items of which not all can be deleted at once go as well, and so does all else."""
+        await self.fill(ROMEO)
+        many = MAXIMUM_PRUNED + 10
+        await self.store.archives.add([archived(n) for n in range(2, many)])
+        await self.store.pubsub.publish(ROMEO, "mine", [anItem(str(n)) for n in range(many)], many)
+        await self.store.accounts.remove(ROMEO)
+        self.assertEqual(await self.store.archives.count(ROMEO), 0)
+        self.assertEqual(await self.store.pubsub.size(ROMEO), 0)
+        self.assertIsNone(await self.store.accounts.get(ROMEO))
+
+    async def removes(self, remove: Callable[[str], Deferred[None]]) -> None:
+        """Romeo goes, Juliet stays."""
+        await self.store.pubsub.create(aNode())
         for jid in (ROMEO, JULIET):
             await self.fill(jid)
-        await self.store.accounts.remove(ROMEO)
+        await remove(ROMEO)
         self.assertIsNone(await self.store.accounts.get(ROMEO))
         self.assertEqual(await self.store.rosters.get(ROMEO), RosterChanges(0, ()))
         self.assertEqual(await self.store.spool.count(ROMEO), 0)
@@ -115,6 +207,18 @@ class StoreContract(_StoreCase):
         self.assertEqual(len(await self.store.spool.held("holder of " + JULIET)), 1)
         self.assertEqual(await self.store.facts.kinds(JULIET), {"private": 1})
         self.assertEqual((await self.store.accounts.keys(JULIET, "sha256"))[1], someKeys())
+        self.assertEqual([await self.store.archives.count(jid) for jid in (ROMEO, JULIET)], [0, 1])
+        self.assertEqual([await self.store.pubsub.size(jid) > 0 for jid in (ROMEO, JULIET)], [False, True])
+        for jid, node in ((ROMEO, None), (JULIET, aNode("mine", JULIET))):
+            self.assertEqual(await self.store.pubsub.get(jid, "mine"), node)
+        for node in ("princely_musings", "of " + JULIET):
+            affiliations = await self.store.pubsub.affiliations(SERVICE, node)
+            self.assertEqual(affiliations, {JULIET: "member"} if node == "princely_musings" else {})
+            subscriptions = await self.store.pubsub.subscriptions(SERVICE, node)
+            self.assertEqual({each.jid for each in subscriptions} & {ROMEO, ROMEO + "/r"}, set())
+        self.assertEqual(len(await self.store.pubsub.subscriptions(SERVICE, "princely_musings")), 2)
+        self.assertEqual((await self.store.pubsub.get(SERVICE, "of " + ROMEO)).creator, "")
+        self.assertEqual((await self.store.pubsub.get(SERVICE, "of " + JULIET)).creator, JULIET)
 
     async def test_recreatedAccountIsEmpty(self):
         """Whoever takes a name that was free again finds nothing of the former user."""
@@ -133,6 +237,15 @@ class StoreContract(_StoreCase):
         await self.store.spool.saveSession(aSession("holder of " + jid, jid + "/balcony"))
         await self.store.spool.add([aMessage(jid), aMessage(jid, holder="holder of " + jid, sequence=1)])
         await self.store.facts.put(jid, "private", "key", b"value")
+        await self.store.archives.add([archived(1, jid, "other@example.net")])
+        await self.store.pubsub.create(aNode("mine", jid))
+        await self.store.pubsub.create(aNode("of " + jid, creator=jid))
+        await self.store.pubsub.publish(jid, "mine", [anItem("1")], 1)
+        for owner, node in ((jid, "mine"), (SERVICE, "princely_musings")):
+            if await self.store.pubsub.get(owner, node):
+                await self.store.pubsub.setAffiliations(owner, node, {jid: "member"})
+                for full in (jid, jid + "/r"):
+                    await self.store.pubsub.setSubscription(owner, node, NodeSubscription(full, "1", "subscribed"))
 
     async def test_refusesWhatNoDatabaseTakes(self):
         """NUL and lone surrogates raise ValueError at once, in whatever argument."""
@@ -143,11 +256,13 @@ class StoreContract(_StoreCase):
         self.assertIsNone(await self.store.accounts.get(ROMEO))
 
     def _callsWith(self, bad: str) -> tuple[Callable[[], object], ...]:
-        accounts, rosters, spool, facts = (
+        accounts, rosters, spool, facts, archives, pubsub = (
             self.store.accounts,
             self.store.rosters,
             self.store.spool,
             self.store.facts,
+            self.store.archives,
+            self.store.pubsub,
         )
         return (
             lambda: accounts.create(bad, [], 1.0),
@@ -192,6 +307,60 @@ class StoreContract(_StoreCase):
             lambda: facts.size(bad),
             lambda: facts.forget(bad),
             lambda: facts.kinds(bad),
+            lambda: facts.owners(bad, "example.org"),
+            lambda: facts.owners("room", bad),
+            lambda: self.store.forget(bad),
+            lambda: archives.add([archived(1, bad)]),
+            lambda: archives.add([archived(1, peer=bad)]),
+            lambda: archives.add([archived(1, resource=bad)]),
+            lambda: archives.add([archived(1, sender=bad)]),
+            lambda: archives.add([replace(archived(1), id=idOf(1) + bad)]),
+            lambda: archives.query(bad, ArchiveQuery()),
+            lambda: archives.query(ROMEO, ArchiveQuery(peer=bad)),
+            lambda: archives.query(ROMEO, ArchiveQuery(peer=JULIET, resource=bad)),
+            lambda: archives.query(ROMEO, ArchiveQuery(afterId=bad)),
+            lambda: archives.query(ROMEO, ArchiveQuery(beforeId=bad)),
+            lambda: archives.query(ROMEO, ArchiveQuery(pageAfter=bad)),
+            lambda: archives.query(ROMEO, ArchiveQuery(pageBefore=bad)),
+            lambda: archives.query(ROMEO, ArchiveQuery(ids=(bad,))),
+            lambda: archives.ends(bad),
+            lambda: archives.replace(ROMEO, bad, b""),
+            lambda: archives.remove(ROMEO, [bad]),
+            lambda: archives.prune(1.0, bad),
+            lambda: archives.forget(bad),
+            lambda: archives.count(bad),
+            lambda: pubsub.create(aNode(bad)),
+            lambda: pubsub.create(aNode(owner=bad)),
+            lambda: pubsub.create(aNode(config=bad)),
+            lambda: pubsub.create(aNode(creator=bad)),
+            lambda: pubsub.get(SERVICE, bad),
+            lambda: pubsub.configure(SERVICE, bad, ""),
+            lambda: pubsub.configure(SERVICE, "node", bad),
+            lambda: pubsub.delete(SERVICE, bad),
+            lambda: pubsub.nodes(bad),
+            lambda: pubsub.nodes(SERVICE, bad),
+            lambda: pubsub.publish(SERVICE, bad, [], 1),
+            lambda: pubsub.publish(SERVICE, "node", [anItem(bad)], 1),
+            lambda: pubsub.publish(SERVICE, "node", [anItem("1", publisher=bad)], 1),
+            lambda: pubsub.items(SERVICE, bad),
+            lambda: pubsub.items(SERVICE, "node", before=bad),
+            lambda: pubsub.itemsById(SERVICE, "node", [bad]),
+            lambda: pubsub.countItems(SERVICE, bad),
+            lambda: pubsub.retract(SERVICE, "node", [bad]),
+            lambda: pubsub.purge(SERVICE, bad),
+            lambda: pubsub.affiliations(SERVICE, bad),
+            lambda: pubsub.setAffiliations(SERVICE, "node", {bad: "owner"}),
+            lambda: pubsub.setAffiliations(SERVICE, "node", {JULIET: bad}),
+            lambda: pubsub.affiliationsOf(SERVICE, bad),
+            lambda: pubsub.subscriptions(SERVICE, bad),
+            lambda: pubsub.setSubscription(SERVICE, "node", NodeSubscription(bad, "", "subscribed")),
+            lambda: pubsub.setSubscription(SERVICE, "node", NodeSubscription(JULIET, bad, "subscribed")),
+            lambda: pubsub.setSubscription(SERVICE, "node", NodeSubscription(JULIET, "", bad)),
+            lambda: pubsub.setSubscription(SERVICE, "node", NodeSubscription(JULIET, "", "pending", bad)),
+            lambda: pubsub.subscriptionsOf(SERVICE, bad),
+            lambda: pubsub.size(bad),
+            lambda: pubsub.forget(bad),
+            lambda: pubsub.forgetEntity(bad),
         )
 
 
@@ -667,3 +836,608 @@ class FactStoreContract(_StoreCase):
         owner, kind = "ü" * 511 + "l@" + "d" * 1023, "k" * MAXIMUM_KIND
         await self.store.facts.put(owner, kind, "k" * 10000, b"1")
         self.assertEqual(await self.store.facts.get(owner, kind, "k" * 10000), b"1")
+
+    async def test_owners(self):
+        """Those of a domain who have facts of a kind come in order, each once."""
+        rooms = [
+            "b@conference.example.org",
+            "conference.example.org",
+            "a_@conference.example.org",
+            "ß@conference.example.org",
+        ]
+        others = [
+            "c@conferencexexample.org",
+            "d@example.org",
+            "e@sub.conference.example.org",
+            "f@CONFERENCE.example.org",
+        ]
+        for owner in rooms + others:
+            for key in "xy":
+                await self.store.facts.put(owner, "room", key, b"")
+        await self.store.facts.put("g@conference.example.org", "vcard", "", b"")
+        await self.store.facts.put("h@conference.example.org", "room", "", b"")
+        await self.store.facts.delete("h@conference.example.org", "room", "")
+        self.assertEqual(await self.store.facts.owners("room", "conference.example.org"), tuple(sorted(rooms)))
+        self.assertEqual(await self.store.facts.owners("room", "conference_example.org"), ())
+        self.assertEqual(
+            await self.store.facts.owners("vcard", "conference.example.org"), ("g@conference.example.org",)
+        )
+
+
+@spec("XEP-0313", "4")
+class ArchiveStoreContract(_StoreCase):
+    """L{IArchiveStore}."""
+
+    async def page(self, owner: str = ROMEO, **conditions: Any) -> ArchivePage:
+        """What a query answers."""
+        result: ArchivePage = await self.store.archives.query(owner, ArchiveQuery(**conditions))
+        return result
+
+    async def found(self, **conditions: Any) -> list[int]:
+        """The numbers of the messages that a query answers."""
+        return [int(each.id[-6:]) for each in (await self.page(**conditions)).messages]
+
+    async def fill(self, count: int = 10) -> None:
+        """Every third message is with the nurse, every second with a resource."""
+        await self.store.archives.add(
+            [
+                archived(n, peer=(JULIET, JULIET, "nurse@example.org")[n % 3], resource=("balcony", "")[n % 2])
+                for n in range(count)
+            ]
+        )
+        await self.store.archives.add([archived(n, JULIET, ROMEO) for n in range(3)])
+
+    async def test_comesBack(self):
+        """A message comes back as it was."""
+        message = archived(
+            1, "room@muc.example.org", "room@muc.example.org/🌹", stanza=b"\0\xff", resource="ß", sender=ROMEO
+        )
+        await self.store.archives.add([message])
+        page = await self.page("room@muc.example.org")
+        self.assertEqual(page, ArchivePage((message,), True, 1, 0))
+
+    async def test_empty(self):
+        """An archive without messages answers an empty page."""
+        self.assertEqual(await self.page(), ArchivePage((), True, 0, None))
+        self.assertIsNone(await self.store.archives.ends(ROMEO))
+        self.assertEqual(await self.store.archives.count(ROMEO), 0)
+        await self.store.archives.add([])
+
+    @spec("XEP-0313", "3.1")
+    async def test_order(self):
+        """Messages come in the order of their ids, whatever the order in which they were written."""
+        for n in (3, 1, 2):
+            await self.store.archives.add([archived(n)])
+        same = [replace(archived(4), id=prefixOf(NOON + 4) + tail) for tail in ("b", "~", "B", "é")]
+        await self.store.archives.add(same)
+        page = await self.page()
+        self.assertEqual([each.id for each in page.messages[:3]], [idOf(n) for n in (1, 2, 3)])
+        self.assertEqual([each.id[15:] for each in page.messages[3:]], sorted(("b", "~", "B", "é")))
+        self.assertEqual(await self.page(start=NOON + 4, end=NOON + 4), ArchivePage(page.messages[3:], True, 4, 0))
+
+    async def test_addAgain(self):
+        """A message that is there already stays, alone or among others."""
+        await self.store.archives.add([archived(1, stanza=b"<first/>")])
+        await self.store.archives.add([archived(1, stanza=b"<second/>")])
+        await self.store.archives.add([archived(0), archived(1), archived(2)])
+        self.assertEqual(await self.found(), [0, 1, 2])
+        self.assertEqual((await self.page()).messages[1].stanza, b"<first/>")
+
+    async def test_addAtOnce(self):
+        """However calls are joined, all messages are there."""
+        sizes = [1, 0, 3, 70, 1, 9, 200, 1]
+        numbers = iter(range(sum(sizes)))
+        await gatherResults([self.store.archives.add([archived(next(numbers)) for _ in range(size)]) for size in sizes])
+        self.assertEqual(await self.found(limit=1000), list(range(sum(sizes))))
+
+    @spec("XEP-0313", "4.1.1")
+    async def test_peer(self):
+        """A query may ask for one peer, and for one resource of it."""
+        await self.fill()
+        self.assertEqual(await self.found(peer=JULIET), [0, 1, 3, 4, 6, 7, 9])
+        self.assertEqual(await self.found(peer="nurse@example.org"), [2, 5, 8])
+        self.assertEqual(await self.found(peer=JULIET, resource="balcony"), [0, 4, 6])
+        self.assertEqual(await self.found(peer=JULIET, resource=""), [1, 3, 7, 9])
+        self.assertEqual(await self.found(peer=JULIET, resource="Balcony"), [])
+        self.assertEqual(await self.found(peer="nobody@example.org"), [])
+        page = await self.page(peer=JULIET, resource="balcony", pageAfter=idOf(0), limit=1)
+        self.assertEqual((len(page.messages), page.complete, page.count, page.index), (1, False, 3, 1))
+
+    async def test_resourceWithoutPeer(self):
+        """A resource means nothing alone."""
+        self.assertRaises(ValueError, self.store.archives.query, ROMEO, ArchiveQuery(resource="balcony"))
+
+    @spec("XEP-0313", "4.1.2")
+    async def test_time(self):
+        """Both ends of a time belong to it; times outside of the archive, and outside of all time, are all right."""
+        await self.fill()
+        self.assertEqual(await self.found(start=NOON + 8), [8, 9])
+        self.assertEqual(await self.found(start=NOON + 7.000001), [8, 9])
+        self.assertEqual(await self.found(end=NOON + 1), [0, 1])
+        self.assertEqual(await self.found(end=NOON + 0.999999), [0])
+        self.assertEqual(await self.found(start=NOON + 2, end=NOON + 4), [2, 3, 4])
+        self.assertEqual(await self.found(start=NOON + 4, end=NOON + 2), [])
+        self.assertEqual(await self.found(start=-1e10, end=1e10), list(range(10)))
+        self.assertEqual(await self.found(start=1e20), [])
+        self.assertEqual(await self.found(end=-1.0), [])
+        self.assertEqual(await self.found(start=NOON + 2, peer="nurse@example.org", pageAfter=idOf(2)), [5, 8])
+
+    @spec("XEP-0313", "4.1.3")
+    async def test_ids(self):
+        """A query may be bounded by messages that are known, or ask for some of them; they needn't match otherwise."""
+        await self.fill()
+        self.assertEqual(await self.found(afterId=idOf(7)), [8, 9])
+        self.assertEqual(await self.found(beforeId=idOf(2)), [0, 1])
+        self.assertEqual(await self.found(afterId=idOf(2), beforeId=idOf(5)), [3, 4])
+        self.assertEqual(await self.found(afterId=idOf(5), beforeId=idOf(2)), [])
+        self.assertEqual(await self.found(peer=JULIET, afterId=idOf(2), limit=2), [3, 4])
+        self.assertEqual(await self.found(ids=(idOf(7), idOf(2), idOf(2))), [2, 7])
+        self.assertEqual(await self.found(ids=(idOf(7), idOf(2)), peer=JULIET), [7])
+        self.assertEqual(await self.found(ids=(idOf(7), idOf(2)), start=NOON + 3), [7])
+        self.assertEqual(await self.found(ids=()), [])
+        page = await self.page(ids=(idOf(7), idOf(2), idOf(5)), limit=1, pageAfter=idOf(2))
+        self.assertEqual((page.messages[0].id, page.complete, page.count, page.index), (idOf(5), False, 3, 1))
+
+    @spec("XEP-0313", "4.1.3")
+    @spec("XEP-0313", "4.3.2")
+    async def test_missing(self):
+        """Each id that a query names must be in that archive."""
+        await self.fill()
+        await self.store.archives.add([archived(99, JULIET, ROMEO)])
+        for unknown in (idOf(99), idOf(77), "nonsense", ""):
+            for condition in ("afterId", "beforeId", "pageAfter", "pageBefore"):
+                if (condition, unknown) != ("pageBefore", ""):
+                    await self.fails(Missing, self.store.archives.query(ROMEO, ArchiveQuery(**{condition: unknown})))
+            await self.fails(Missing, self.store.archives.query(ROMEO, ArchiveQuery(ids=(idOf(1), unknown))))
+
+    @spec("XEP-0059", "2.2")
+    async def test_pagesForwards(self):
+        """Page by page one gets every message once, in order, with its place among all."""
+        await self.fill(11)
+        for conditions, expected in (({}, list(range(11))), ({"peer": JULIET}, [0, 1, 3, 4, 6, 7, 9, 10])):
+            for limit in (1, 3, 4, 11):
+                got: list[int] = []
+                last = None
+                while True:
+                    page = await self.page(**conditions, limit=limit, pageAfter=last)
+                    self.assertEqual((page.index, page.count), (len(got), len(expected)))
+                    got += [int(each.id[-6:]) for each in page.messages]
+                    last = page.messages[-1].id
+                    if page.complete:
+                        break
+                self.assertEqual(got, expected)
+        self.assertEqual(await self.page(pageAfter=idOf(10)), ArchivePage((), True, 11, None))
+
+    @spec("XEP-0059", "2.3")
+    @spec("XEP-0059", "2.5")
+    @spec("XEP-0313", "4.3.3")
+    async def test_pagesBackwards(self):
+        """So does one backwards, from the last page; each page is in the order of the archive."""
+        await self.fill(11)
+        for conditions, expected in (({}, list(range(11))), ({"peer": JULIET}, [0, 1, 3, 4, 6, 7, 9, 10])):
+            for limit in (1, 3, 4, 11):
+                got: list[int] = []
+                first = ""
+                while True:
+                    page = await self.page(**conditions, limit=limit, pageBefore=first)
+                    got = [int(each.id[-6:]) for each in page.messages] + got
+                    self.assertEqual((page.index, page.count), (len(expected) - len(got), len(expected)))
+                    first = page.messages[0].id
+                    if page.complete:
+                        break
+                self.assertEqual(got, expected)
+        self.assertEqual(await self.page(pageBefore=idOf(0)), ArchivePage((), True, 11, None))
+
+    async def test_pageBetween(self):
+        """Both ends of a page may be given; then the last ones between them are meant."""
+        await self.fill()
+        self.assertEqual(await self.found(pageAfter=idOf(1), pageBefore=idOf(7), limit=3), [4, 5, 6])
+        self.assertFalse((await self.page(pageAfter=idOf(1), pageBefore=idOf(7), limit=3)).complete)
+        self.assertTrue((await self.page(pageAfter=idOf(1), pageBefore=idOf(7), limit=5)).complete)
+
+    @spec("XEP-0059", "2.6")
+    async def test_pageByIndex(self):
+        """A page may begin at a position; behind the last one it is empty."""
+        await self.fill()
+        page = await self.page(pageIndex=4, limit=3, peer=JULIET)
+        self.assertEqual([int(each.id[-6:]) for each in page.messages], [6, 7, 9])
+        self.assertEqual((page.complete, page.count, page.index), (True, 7, 4))
+        for beyond in (10, 11, MAXIMUM_COUNT + 1):
+            self.assertEqual(await self.page(pageIndex=beyond), ArchivePage((), True, 10, None))
+
+    @spec("XEP-0059", "2.7")
+    async def test_countAlone(self):
+        """A page of nothing tells how many there are."""
+        await self.fill()
+        self.assertEqual(await self.page(limit=0), ArchivePage((), False, 10, None))
+        self.assertEqual(await self.page(limit=0, start=NOON + 3, peer=JULIET, resource=""), ArchivePage((), False, 3))
+        self.assertEqual(await self.page(limit=0, ids=()), ArchivePage((), True, 0, None))
+
+    async def test_noCount(self):
+        """What isn't asked isn't counted; the position of a first page is known all the same."""
+        await self.fill()
+        page = await self.page(limit=2, count=False)
+        self.assertEqual((page.count, page.index), (None, 0))
+        page = await self.page(limit=2, count=False, pageAfter=idOf(1))
+        self.assertEqual((page.count, page.index), (None, None))
+
+    async def test_countIsBounded(self):
+        """Too many are not counted, and a position among them isn't looked for; everything else works."""
+        for module in self.counting():
+            self.patch(module, "MAXIMUM_COUNT", 6)
+        await self.fill()
+        self.assertEqual([(await self.page()).count, (await self.page(start=NOON + 4)).count], [None, 6])
+        page = await self.page(limit=2, pageAfter=idOf(7))
+        self.assertEqual((len(page.messages), page.complete, page.count, page.index), (2, True, None, None))
+        self.assertEqual((await self.page(pageIndex=6)).index, 6)
+        await self.fails(Missing, self.store.archives.query(ROMEO, ArchiveQuery(pageIndex=7)))
+        self.assertEqual((await self.page(pageIndex=7, start=NOON + 4)).messages, ())
+
+    def counting(self) -> Sequence[Any]:
+        """The modules whose bounds the store obeys."""
+        from xmppd.store import memoryarchives
+        from xmppd.store.sql import archives
+
+        return memoryarchives, archives
+
+    async def test_limits(self):
+        """No page has more messages than allowed, and none is much larger than allowed."""
+        await self.store.archives.add([archived(n) for n in range(MAXIMUM_PAGE + 1)])
+        page = await self.page(limit=1 << 40)
+        self.assertEqual((len(page.messages), page.complete), (MAXIMUM_PAGE, False))
+        self.assertRaises(ValueError, self.store.archives.query, ROMEO, ArchiveQuery(limit=-1))
+        self.assertRaises(ValueError, self.store.archives.query, ROMEO, ArchiveQuery(pageIndex=-1))
+        self.assertRaises(ValueError, self.store.archives.query, ROMEO, ArchiveQuery(start=float("nan")))
+        large = MAXIMUM_PAGE_OCTETS // 4
+        await self.store.archives.add([archived(n, JULIET, stanza=bytes(large)) for n in range(9)])
+        page = await self.page(JULIET)
+        self.assertEqual(([each.id for each in page.messages], page.complete), ([idOf(n) for n in range(4)], False))
+        page = await self.page(JULIET, pageBefore="")
+        self.assertEqual(([each.id for each in page.messages], page.complete), ([idOf(n) for n in range(5, 9)], False))
+        self.assertEqual(page.index, 5)
+
+    async def test_refused(self):
+        """What is too large, and an id that doesn't fit its stamp, is a mistake, and nothing of the call is kept."""
+        for bad in (
+            archived(1, "x" * 2100),
+            archived(1, stanza=bytes(MAXIMUM_STANZA + 1)),
+            replace(archived(1), id=idOf(1) + "x" * MAXIMUM_ARCHIVE_ID),
+            replace(archived(1), id="1"),
+            replace(archived(1), id=idOf(2)),
+            replace(archived(1), id=prefixOf(NOON + 1)),
+            replace(archived(1), stamp=float("nan")),
+        ):
+            self.assertRaises(ValueError, self.store.archives.add, [archived(0), bad])
+        self.assertRaises(ValueError, self.store.archives.replace, ROMEO, idOf(1), bytes(MAXIMUM_STANZA + 1))
+        self.assertEqual(await self.store.archives.count(ROMEO), 0)
+
+    async def test_longNames(self):
+        """Owner, peer, resource and id may be the longest there are."""
+        longest = "ü" * 511 + "l@" + "d" * 1023
+        message = archived(1, longest, longest + "/" + "r" * 1023, resource="ß" * 511, sender=longest)
+        message = replace(message, id=message.id + "x" * (MAXIMUM_ARCHIVE_ID - len(message.id)))
+        await self.store.archives.add([message])
+        page = await self.page(longest, peer=message.peer, resource=message.resource, ids=(message.id,))
+        self.assertEqual(page.messages, (message,))
+
+    @spec("XEP-0313", "5")
+    async def test_ends(self):
+        """The first and the last message are known at once."""
+        await self.fill(5)
+        first, last = await self.store.archives.ends(ROMEO)
+        self.assertEqual((first.id, last.id), (idOf(0), idOf(4)))
+        await self.store.archives.remove(ROMEO, [idOf(n) for n in range(4)])
+        first, last = await self.store.archives.ends(ROMEO)
+        self.assertEqual(first, last)
+
+    async def test_replace(self):
+        """Other bytes take a message's place, and nothing else changes."""
+        await self.fill(3)
+        self.assertIs(await self.store.archives.replace(ROMEO, idOf(1), b"<tombstone/>"), True)
+        self.assertIs(await self.store.archives.replace(ROMEO, idOf(9), b"<tombstone/>"), False)
+        page = await self.page()
+        expected = archived(1, resource="", stanza=b"<tombstone/>")
+        self.assertEqual((page.messages[1], page.count), (expected, 3))
+        self.assertEqual((await self.page(JULIET)).messages[1], archived(1, JULIET, ROMEO))
+
+    async def test_remove(self):
+        """Messages are deleted by id, from one archive."""
+        await self.fill(4)
+        await self.store.archives.remove(ROMEO, iter([idOf(1), idOf(3), idOf(77), "nonsense"]))
+        await self.store.archives.remove(ROMEO, [])
+        await self.store.archives.remove("nobody@example.org", [idOf(0)])
+        self.assertEqual(await self.found(), [0, 2])
+        self.assertEqual(await self.found(peer=JULIET), [0])
+        self.assertEqual(await self.store.archives.count(JULIET), 3)
+
+    @spec("XEP-0313", "3.2")
+    async def test_prune(self):
+        """Old messages go, the oldest first, so many at a time, of one archive or of all."""
+        await self.fill()
+        self.assertEqual(await self.store.archives.prune(NOON + 5, ROMEO, 3), 3)
+        self.assertEqual(await self.found(), list(range(3, 10)))
+        self.assertEqual(await self.store.archives.prune(NOON + 5, ROMEO), 2)
+        self.assertEqual(await self.store.archives.prune(NOON + 5, ROMEO), 0)
+        self.assertEqual(await self.store.archives.count(JULIET), 3)
+        self.assertEqual(await self.store.archives.prune(NOON + 7, most=4), 4)
+        self.assertEqual((await self.store.archives.count(JULIET), await self.found()), (0, [6, 7, 8, 9]))
+        self.assertEqual(await self.store.archives.prune(NOON + 7), 1)
+        self.assertEqual(await self.store.archives.prune(NOON + 7), 0)
+
+    async def test_forget(self):
+        """An archive goes, a large one too; others stay."""
+        await self.fill(MAXIMUM_PRUNED + 1)
+        await self.store.archives.forget(ROMEO)
+        self.assertEqual(await self.store.archives.count(ROMEO), 0)
+        self.assertEqual(await self.store.archives.count(JULIET), 3)
+        await self.store.archives.forget(ROMEO)
+
+
+@spec("XEP-0060", "4")
+class NodeStoreContract(_StoreCase):
+    """L{INodeStore}."""
+
+    async def publish(self, *ids: str, most: int = 100, owner: str = SERVICE, node: str = "princely_musings") -> Any:
+        """Publish items with these ids."""
+        return await self.store.pubsub.publish(owner, node, [anItem(id) for id in ids], most)
+
+    async def ids(self, **more: Any) -> list[str]:
+        """The ids of a node's items, newest first."""
+        return [each.id for each in await self.store.pubsub.items(SERVICE, "princely_musings", **more)]
+
+    async def test_createAndGet(self):
+        """A node comes back as it was; its name is taken."""
+        record = aNode("ß\n%_", config='{"a": "🌹"}')
+        await self.store.pubsub.create(record)
+        self.assertEqual(await self.store.pubsub.get(SERVICE, "ß\n%_"), record)
+        self.assertIsNone(await self.store.pubsub.get(SERVICE, "other"))
+        self.assertIsNone(await self.store.pubsub.get(JULIET, "ß\n%_"))
+        await self.fails(Exists, self.store.pubsub.create(replace(record, creator=ROMEO)))
+        self.assertEqual(await self.store.pubsub.get(SERVICE, "ß\n%_"), record)
+
+    async def test_createAtOnce(self):
+        """Of several who make a node at the same time, one succeeds."""
+        attempts = [self.store.pubsub.create(aNode(creator=f"{n}@example.org")) for n in range(5)]
+        failures = 0
+        for attempt in attempts:
+            try:
+                await attempt
+            except Exists:
+                failures += 1
+        self.assertEqual(failures, 4)
+
+    async def test_configure(self):
+        """The configuration can be replaced."""
+        await self.store.pubsub.create(aNode())
+        await self.store.pubsub.configure(SERVICE, "princely_musings", '{"new": 1}')
+        self.assertEqual(await self.store.pubsub.get(SERVICE, "princely_musings"), aNode(config='{"new": 1}'))
+
+    async def test_missing(self):
+        """What changes a node needs one; what reads it finds nothing."""
+        pubsub = self.store.pubsub
+        for attempt in (
+            pubsub.configure(SERVICE, "node", "{}"),
+            pubsub.delete(SERVICE, "node"),
+            pubsub.publish(SERVICE, "node", [anItem("1")], 1),
+            pubsub.setAffiliations(SERVICE, "node", {JULIET: "owner"}),
+            pubsub.setSubscription(SERVICE, "node", NodeSubscription(JULIET, "1", "subscribed")),
+        ):
+            await self.fails(Missing, attempt)
+        self.assertEqual(tuple(await pubsub.items(SERVICE, "node")), ())
+        self.assertEqual(tuple(await pubsub.itemsById(SERVICE, "node", ["1"])), ())
+        self.assertEqual(await pubsub.countItems(SERVICE, "node"), 0)
+        self.assertEqual(tuple(await pubsub.retract(SERVICE, "node", ["1"])), ())
+        self.assertIsNone(await pubsub.purge(SERVICE, "node"))
+        self.assertEqual(await pubsub.affiliations(SERVICE, "node"), {})
+        self.assertEqual(tuple(await pubsub.subscriptions(SERVICE, "node")), ())
+        self.assertEqual(await pubsub.size(SERVICE), 0)
+
+    async def test_nodes(self):
+        """Nodes come by name, in the order of code points, page by page."""
+        names = ["b", "B", "", "a", "é", "🌹", "￮"]
+        for name in names:
+            await self.store.pubsub.create(aNode(name))
+        await self.store.pubsub.create(aNode("x", JULIET))
+        self.assertEqual([each.node for each in await self.store.pubsub.nodes(SERVICE)], sorted(set(names) - {""}))
+        await self.store.pubsub.delete(SERVICE, "")
+        paged: list[str] = []
+        after = ""
+        while page := await self.store.pubsub.nodes(SERVICE, after, 2):
+            paged += [each.node for each in page]
+            after = paged[-1]
+        self.assertEqual(paged, sorted(set(names) - {""}))
+
+    async def test_delete(self):
+        """With a node goes everything in it, and nothing of another; a new one by its name is empty."""
+        for node in ("princely_musings", "other"):
+            await self.store.pubsub.create(aNode(node))
+            await self.publish("1", "2", node=node)
+            await self.store.pubsub.setAffiliations(SERVICE, node, {JULIET: "owner"})
+            await self.store.pubsub.setSubscription(SERVICE, node, NodeSubscription(JULIET, "1", "subscribed"))
+        await self.store.pubsub.delete(SERVICE, "princely_musings")
+        await self.store.pubsub.create(aNode())
+        for node, amount in (("princely_musings", 0), ("other", 1)):
+            self.assertEqual(await self.store.pubsub.countItems(SERVICE, node), 2 * amount)
+            self.assertEqual(len(await self.store.pubsub.affiliations(SERVICE, node)), amount)
+            self.assertEqual(len(await self.store.pubsub.subscriptions(SERVICE, node)), amount)
+
+    @spec("XEP-0060", "7.1")
+    async def test_publish(self):
+        """Items come back as they were, the newest first."""
+        await self.store.pubsub.create(aNode())
+        items = [anItem(id, b"\0\xff%d" % n, publisher=ROMEO, stamp=float(n)) for n, id in enumerate(AWKWARD)]
+        self.assertEqual(tuple(await self.store.pubsub.publish(SERVICE, "princely_musings", items, 100)), ())
+        self.assertEqual(tuple(await self.store.pubsub.items(SERVICE, "princely_musings")), tuple(items[::-1]))
+        self.assertEqual(await self.store.pubsub.countItems(SERVICE, "princely_musings"), len(items))
+
+    @spec("XEP-0060", "7.1.2")
+    async def test_publishAgain(self):
+        """An item that is published again is replaced and becomes the newest."""
+        await self.store.pubsub.create(aNode())
+        await self.publish("a", "b", "c")
+        new = anItem("a", b"<new/>", stamp=9.5)
+        await self.store.pubsub.publish(SERVICE, "princely_musings", [anItem("d"), anItem("a"), new], 100)
+        self.assertEqual(await self.ids(), ["a", "d", "c", "b"])
+        self.assertEqual(tuple(await self.store.pubsub.itemsById(SERVICE, "princely_musings", ["a"])), (new,))
+
+    async def test_publishMost(self):
+        """The oldest beyond so many go, be they just published, and are named, oldest first."""
+        await self.store.pubsub.create(aNode())
+        self.assertEqual(tuple(await self.publish("a", "b", "c", most=2)), ("a",))
+        self.assertEqual(tuple(await self.publish("b", most=2)), ())
+        self.assertEqual(tuple(await self.publish("d", "e", most=2)), ("c", "b"))
+        self.assertEqual(tuple(await self.publish(most=1)), ("d",))
+        self.assertEqual(await self.ids(), ["e"])
+        self.assertEqual(tuple(await self.publish("f", most=0)), ("e", "f"))
+        self.assertEqual(await self.ids(), [])
+
+    async def test_publishMostOfAll(self):
+        """There is a bound that nobody gets beyond."""
+        await self.store.pubsub.create(aNode())
+        await self.publish(*map(str, range(MAXIMUM_ITEMS)), most=1 << 40)
+        self.assertEqual(tuple(await self.publish("new", most=1 << 40)), ("0",))
+        self.assertEqual(len(await self.ids(limit=1 << 40)), MAXIMUM_PAGE)
+
+    async def test_items(self):
+        """Items can be had so many at a time, and those before another."""
+        await self.store.pubsub.create(aNode())
+        await self.publish("a", "b", "c", "d")
+        self.assertEqual(await self.ids(limit=2), ["d", "c"])
+        self.assertEqual(await self.ids(limit=2, before="c"), ["b", "a"])
+        self.assertEqual(await self.ids(before="a"), [])
+        self.assertEqual(await self.ids(limit=0), [])
+        for node in ("princely_musings", "other"):
+            await self.fails(Missing, self.store.pubsub.items(SERVICE, node, before="x"))
+
+    async def test_itemsById(self):
+        """Those there are come in the order in which they were asked for, each once."""
+        await self.store.pubsub.create(aNode())
+        await self.publish("a", "b", "c")
+        items = await self.store.pubsub.itemsById(SERVICE, "princely_musings", ["c", "x", "a", "c"])
+        self.assertEqual([each.id for each in items], ["c", "a"])
+
+    @spec("XEP-0060", "7.2")
+    async def test_retract(self):
+        """Items are deleted once."""
+        await self.store.pubsub.create(aNode())
+        await self.publish("a", "b", "c")
+        retract = self.store.pubsub.retract
+        self.assertEqual(tuple(await retract(SERVICE, "princely_musings", ["c", "x", "a", "c"])), ("c", "a"))
+        self.assertEqual(tuple(await retract(SERVICE, "princely_musings", ["c"])), ())
+        self.assertEqual(await self.ids(), ["b"])
+
+    @spec("XEP-0060", "8.5")
+    async def test_purge(self):
+        """All items of one node go; the node stays."""
+        for node in ("princely_musings", "other"):
+            await self.store.pubsub.create(aNode(node))
+            await self.publish("a", "b", node=node)
+        await self.store.pubsub.purge(SERVICE, "princely_musings")
+        self.assertEqual(await self.ids(), [])
+        self.assertEqual(await self.store.pubsub.countItems(SERVICE, "other"), 2)
+        await self.publish("c")
+        self.assertEqual(await self.ids(), ["c"])
+
+    @spec("XEP-0060", "8.9")
+    async def test_affiliations(self):
+        """Affiliations are changed one by one, and can be listed by node and by entity."""
+        for node in ("b", "a"):
+            await self.store.pubsub.create(aNode(node))
+        set_ = self.store.pubsub.setAffiliations
+        await set_(SERVICE, "a", {ROMEO: "member", JULIET: "owner"})
+        await set_(SERVICE, "a", {ROMEO: "publisher", "x@example.org": "none"})
+        await set_(SERVICE, "b", {JULIET: "outcast"})
+        self.assertEqual(await self.store.pubsub.affiliations(SERVICE, "a"), {ROMEO: "publisher", JULIET: "owner"})
+        of = await self.store.pubsub.affiliationsOf(SERVICE, JULIET)
+        self.assertEqual(list(of.items()), [("a", "owner"), ("b", "outcast")])
+        self.assertEqual(await self.store.pubsub.affiliationsOf(ROMEO, JULIET), {})
+        await set_(SERVICE, "a", {JULIET: "none"})
+        self.assertEqual(await self.store.pubsub.affiliationsOf(SERVICE, JULIET), {"b": "outcast"})
+
+    @spec("XEP-0060", "6")
+    async def test_subscriptions(self):
+        """Subscriptions are kept by JID and id, and can be listed by node and by entity with all its resources."""
+        for node in ("b", "a"):
+            await self.store.pubsub.create(aNode(node))
+        mine = NodeSubscription(JULIET, "1", "subscribed", '{"a": 1}')
+        there = NodeSubscription(JULIET + "/balcony", "1", "pending")
+        twice = NodeSubscription(JULIET, "2", "unconfigured")
+        other = NodeSubscription(ROMEO, "1", "subscribed")
+        set_ = self.store.pubsub.setSubscription
+        for each in (mine, there, twice, other):
+            await set_(SERVICE, "a", each)
+        await set_(SERVICE, "b", mine)
+        self.assertEqual(set(await self.store.pubsub.subscriptions(SERVICE, "a")), {mine, there, twice, other})
+        of = await self.store.pubsub.subscriptionsOf(SERVICE, JULIET)
+        self.assertEqual(set(of), {("a", mine), ("a", there), ("a", twice), ("b", mine)})
+        self.assertEqual(tuple(await self.store.pubsub.subscriptionsOf(ROMEO, JULIET)), ())
+        changed = replace(mine, state="pending", options="{}")
+        await set_(SERVICE, "a", changed)
+        await set_(SERVICE, "a", replace(twice, state="none"))
+        await set_(SERVICE, "a", NodeSubscription("x@example.org", "", "none"))
+        self.assertEqual(set(await self.store.pubsub.subscriptions(SERVICE, "a")), {changed, there, other})
+
+    async def test_size(self):
+        """Nodes count with name and configuration, items with id and payload, in octets."""
+        await self.store.pubsub.create(aNode("ß", config="é1"))
+        self.assertEqual(await self.store.pubsub.size(SERVICE), 2 + 3)
+        await self.store.pubsub.publish(SERVICE, "ß", [anItem("é", b"12345"), anItem("k", b"")], 10)
+        await self.store.pubsub.publish(SERVICE, "ß", [anItem("é", b"123")], 10)
+        await self.store.pubsub.configure(SERVICE, "ß", "")
+        self.assertEqual(await self.store.pubsub.size(SERVICE), 2 + 0 + 2 + 3 + 1)
+        self.assertEqual(await self.store.pubsub.size(JULIET), 0)
+
+    async def test_forget(self):
+        """All nodes of an owner go, and nobody else's."""
+        for owner in (SERVICE, JULIET):
+            await self.store.pubsub.create(aNode(owner=owner))
+            await self.publish(*map(str, range(MAXIMUM_PRUNED + 1)), owner=owner, most=MAXIMUM_ITEMS)
+            await self.store.pubsub.setAffiliations(owner, "princely_musings", {ROMEO: "owner"})
+        await self.store.pubsub.forget(SERVICE)
+        self.assertEqual(await self.store.pubsub.size(SERVICE), 0)
+        self.assertEqual(await self.store.pubsub.affiliationsOf(SERVICE, ROMEO), {})
+        self.assertEqual(await self.store.pubsub.countItems(JULIET, "princely_musings"), MAXIMUM_PRUNED + 1)
+        self.assertEqual(await self.store.pubsub.affiliationsOf(JULIET, ROMEO), {"princely_musings": "owner"})
+
+    async def test_forgetEntity(self):
+        """Somebody's affiliations and subscriptions go everywhere, and his name as creator; what he published stays."""
+        for owner in (SERVICE, JULIET):
+            await self.store.pubsub.create(aNode(owner=owner, creator=ROMEO))
+            await self.publish("1", owner=owner)
+            await self.store.pubsub.setAffiliations(owner, "princely_musings", {ROMEO: "owner", JULIET: "member"})
+            for jid in (ROMEO, ROMEO + "/r", JULIET):
+                subscription = NodeSubscription(jid, "1", "subscribed")
+                await self.store.pubsub.setSubscription(owner, "princely_musings", subscription)
+        await self.store.pubsub.forgetEntity(ROMEO)
+        for owner in (SERVICE, JULIET):
+            self.assertEqual(await self.store.pubsub.get(owner, "princely_musings"), aNode(owner=owner, creator=""))
+            self.assertEqual(await self.store.pubsub.affiliations(owner, "princely_musings"), {JULIET: "member"})
+            subscriptions = await self.store.pubsub.subscriptions(owner, "princely_musings")
+            self.assertEqual([each.jid for each in subscriptions], [JULIET])
+            self.assertEqual(await self.store.pubsub.countItems(owner, "princely_musings"), 1)
+
+    async def test_refused(self):
+        """What is too long or too large is a mistake."""
+        pubsub = self.store.pubsub
+        large = MAXIMUM_PAYLOAD + 1
+        self.assertRaises(ValueError, pubsub.create, aNode("x" * (MAXIMUM_NODE + 1)))
+        self.assertRaises(ValueError, pubsub.create, aNode(owner="x" * 2100))
+        self.assertRaises(ValueError, pubsub.create, aNode(creator="x" * 2100))
+        self.assertRaises(ValueError, pubsub.create, aNode(config="x" * large))
+        self.assertRaises(ValueError, pubsub.configure, SERVICE, "node", "x" * large)
+        self.assertRaises(ValueError, pubsub.publish, SERVICE, "node", [anItem("1", bytes(large))], 1)
+        options = NodeSubscription(JULIET, "", "subscribed", "x" * large)
+        self.assertRaises(ValueError, pubsub.setSubscription, SERVICE, "node", options)
+
+    async def test_longNames(self):
+        """Owner, node, entity and item may have the longest names there are."""
+        longest = "ü" * 511 + "l@" + "d" * 1023
+        node = "n" * MAXIMUM_NODE
+        await self.store.pubsub.create(aNode(node, longest, creator=longest))
+        await self.store.pubsub.publish(longest, node, [anItem("i" * 10000, publisher=longest)], 1)
+        await self.store.pubsub.setAffiliations(longest, node, {longest: "owner"})
+        subscription = NodeSubscription(longest + "/" + "r" * 1023, "s" * 5000, "subscribed")
+        await self.store.pubsub.setSubscription(longest, node, subscription)
+        self.assertEqual(await self.store.pubsub.affiliationsOf(longest, longest), {node: "owner"})
+        self.assertEqual(tuple(await self.store.pubsub.subscriptionsOf(longest, longest)), ((node, subscription),))
+        self.assertEqual(await self.store.pubsub.countItems(longest, node), 1)

@@ -16,11 +16,13 @@ from xmppd.ixmppd import (
     IAccount,
     IAccountStore,
     IAnonymousAccount,
+    IArchiveStore,
     IClientStream,
     IClock,
     IEntropy,
     IFactStore,
     IHost,
+    INodeStore,
     IPasswords,
     IPresence,
     IReception,
@@ -43,9 +45,7 @@ from xmppd.wire.jid import JID, parse
 from xmppd.wire.stanza import Stanza, fromBytes
 from xmppd.wire.xmlstream import XMLStreamParser
 
-STREAM_START = (
-    b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
-)
+STREAM_START = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>"
 
 
 @implementer(IEntropy)
@@ -202,6 +202,7 @@ class FakePresence:
         self.arrivedStanzas: list[tuple[Stanza, JID]] = []
         self.leftSessions: list[ISession] = []
         self.vetoes: list[Veto] = []
+        self.rosters: dict[str, set[str]] = {}
 
     def sent(self, session: ISession, stanza: Stanza) -> None:
         """See L{IPresence}; available and unavailable presence takes effect on the session."""
@@ -224,6 +225,10 @@ class FakePresence:
         answer: Deferred[str] = Deferred()
         answer.callback("none")
         return answer
+
+    def lists(self, owner: str, contact: str) -> bool | None:
+        """See L{IPresence}; C{rosters} says it."""
+        return contact in self.rosters[owner] if owner in self.rosters else None
 
     def passes(self, session: ISession, stanza: Stanza) -> bool:
         """See L{IPresence}."""
@@ -343,7 +348,10 @@ class Rig:
 class _FailingPart:
     """One of the small stores, asked through L{FailingStore}."""
 
-    _READS = frozenset({"get", "keys", "list", "count", "since", "offline", "held", "sessions", "all", "size", "kinds"})
+    _READS = frozenset(
+        "get keys list count since offline held sessions all size kinds owners query ends nodes items itemsById "
+        "countItems affiliations affiliationsOf subscriptions subscriptionsOf".split()
+    )
 
     def __init__(self, store: FailingStore, part: Any, interface: Any) -> None:
         self._store = store
@@ -384,6 +392,8 @@ class FailingStore:
         self.rosters: Any = directlyProviding(_FailingPart(self, store.rosters, IRosterStore), IRosterStore)
         self.spool: Any = directlyProviding(_FailingPart(self, store.spool, ISpoolStore), ISpoolStore)
         self.facts: Any = directlyProviding(_FailingPart(self, store.facts, IFactStore), IFactStore)
+        self.archives: Any = directlyProviding(_FailingPart(self, store.archives, IArchiveStore), IArchiveStore)
+        self.pubsub: Any = directlyProviding(_FailingPart(self, store.pubsub, INodeStore), INodeStore)
 
     def open(self) -> Deferred[None]:
         """See L{IStore}."""
@@ -392,6 +402,12 @@ class FailingStore:
     def close(self) -> Deferred[None]:
         """See L{IStore}."""
         return self._store.close()
+
+    def forget(self, owner: str) -> Deferred[None]:
+        """See L{IStore}. A write."""
+        if self.refuses(False):
+            return fail(StoreUnavailable("no space left on device"))
+        return self.waiting(self._store.forget(owner))
 
     def refuses(self, reading: bool) -> bool:
         """Whether the call at hand fails; counts down."""

@@ -180,13 +180,14 @@ class ArchivedMessage:
     """
     A message in an archive (XEP-0313).
 
-    @ivar id: the archive's id; ids of one archive sort in the order in which the messages were archived.
+    @ivar id: the archive's id, made from C{stamp} by L{xmppd.wire.archiveids}. Ids of one archive sort in the order in
+        which the messages were archived.
     @ivar owner: whose archive: the bare JID of an account or a room.
-    @ivar peer: the bare JID of the other side (in a room's archive: the occupant's full room JID's resource is in the
-        stanza; C{peer} is the room).
-    @ivar stamp: when it was archived, seconds since the epoch.
+    @ivar peer: what queries compare with C{with}: the bare JID of the other side; in a room's archive, the sender's
+        full room JID.
+    @ivar stamp: when it was archived, seconds since the epoch; counts in microseconds.
     @ivar stanza: the bytes of the whole stanza.
-    @ivar resource: the resource of the other side, or empty.
+    @ivar resource: the resource of the other side, or empty; always empty in a room's archive.
     @ivar sender: in a room's archive the sender's real bare JID, or empty.
     """
 
@@ -204,8 +205,8 @@ class ArchiveQuery:
     """
     What is wanted of an archive (XEP-0313 section 4, XEP-0059). All conditions hold together.
 
-    @ivar peer: bare JID of the other side, or None.
-    @ivar resource: its resource, or None for any.
+    @ivar peer: bare JID of the other side (in a room's archive a full room JID), or None.
+    @ivar resource: its resource, or None for any. Needs C{peer}.
     @ivar start: not before, seconds since the epoch.
     @ivar end: not after.
     @ivar afterId: only ids behind this one in the archive (the filter C{after-id}).
@@ -213,7 +214,8 @@ class ArchiveQuery:
     @ivar ids: only these ids, if not None; all must exist.
     @ivar pageAfter: paging: only what follows this id in the result.
     @ivar pageBefore: paging: only what precedes this id in the result; empty for the last page.
-    @ivar limit: at most so many; with C{pageBefore} the last ones.
+    @ivar pageIndex: paging: skip so many of the result (XEP-0059 section 2.6).
+    @ivar limit: at most so many; with C{pageBefore} the last ones. A page may be shorter, for its size.
     @ivar count: whether to count how many there are in all, paging left aside.
     """
 
@@ -226,6 +228,7 @@ class ArchiveQuery:
     ids: tuple[str, ...] | None = None
     pageAfter: str | None = None
     pageBefore: str | None = None
+    pageIndex: int | None = None
     limit: int = 50
     count: bool = True
 
@@ -237,7 +240,7 @@ class ArchivePage:
 
     @ivar messages: in the order of the archive.
     @ivar complete: whether nothing follows in the direction of paging.
-    @ivar count: how many there are in all, or None if it was not asked.
+    @ivar count: how many there are in all, or None if it was not asked or they are too many to be counted.
     @ivar index: the position of the first in the whole result, or None if it is not known.
     """
 
@@ -507,7 +510,8 @@ class ISession(Interface):
     slots: dict[str, Any] = Attribute(
         'What features keep with this session, by their own name. The slot "kept" is a dict of JSON values by the name'
         " of the feature: with stream management it survives a restart of the server, and is there when C{bound} is"
-        " notified."
+        ' notified. The slot "archived" holds, while a message is on its way out, that message and the bytes of the'
+        " stanza id that the user's own archive gives it."
     )
     created: float = Attribute("When it was bound, seconds since the epoch.")
     outlet: Callable[[Stanza], None] = Attribute(
@@ -884,6 +888,9 @@ class IPresence(Interface):
     def subscription(owner: str, contact: str) -> Deferred[str]:
         """The state of the roster item ("none", "to", "from", "both") that C{owner} has for C{contact}."""
 
+    def lists(owner: str, contact: str) -> bool | None:
+        """Whether C{owner} has C{contact} in its roster; None if that roster is not in memory."""
+
     def passes(session: ISession, stanza: Stanza) -> bool:
         """
         Whether a stanza that is addressed to the full JID of a session may be delivered to it; else it is answered
@@ -939,7 +946,7 @@ class IAccountStore(Interface):
         """Make an account. Fails with L{Exists}."""
 
     def remove(jid: str) -> Deferred[None]:
-        """Delete account, keys, roster, spool and facts in one transaction. Fails with L{Missing}."""
+        """Delete the account and everything of it, like L{IStore.forget}. Fails with L{Missing}."""
 
     def get(jid: str) -> Deferred[AccountRecord | None]:
         """The account, or None."""
@@ -1066,15 +1073,25 @@ class IFactStore(Interface):
     def kinds(owner: str) -> Deferred[Mapping[str, int]]:
         """How many facts of each kind an owner has."""
 
+    def owners(kind: str, domain: str) -> Deferred[Sequence[str]]:
+        """Those whose domain part is C{domain} and who have facts of that kind, in order. For starts, not stanzas."""
+
 
 class IArchiveStore(Interface):
     """Archives of accounts and rooms (XEP-0313). Written once per archived message, in groups."""
 
     def add(messages: Sequence[ArchivedMessage]) -> Deferred[None]:
-        """Archive messages whose ids are new."""
+        """
+        Archive messages. One whose id is in the archive already is ignored, so that a failed call can be repeated.
+
+        @raise ValueError: an id isn't made from its stamp, or something is too long.
+        """
 
     def query(owner: str, query: ArchiveQuery) -> Deferred[ArchivePage]:
-        """A page. Fails with L{Missing} if an id the query names is not in the archive."""
+        """
+        A page. Fails with L{Missing} if an id the query names is not in the archive, or if C{pageIndex} points
+        further into a large result than can be counted.
+        """
 
     def ends(owner: str) -> Deferred[tuple[ArchivedMessage, ArchivedMessage] | None]:
         """The first and the last message, or None if there are none."""
@@ -1086,17 +1103,25 @@ class IArchiveStore(Interface):
         """Delete messages; unknown ids are ignored."""
 
     def prune(before: float, owner: str | None = None, most: int = 10000) -> Deferred[int]:
-        """Delete messages older than C{before} (of one owner, or of all), at most so many; answers how many."""
+        """
+        Delete messages older than C{before} (of one owner, or of all), the oldest first, at most so many or fewer;
+        answers how many. To be repeated until that is 0.
+        """
 
     def forget(owner: str) -> Deferred[None]:
-        """Delete an archive."""
+        """Delete an archive; a large one in several transactions, the oldest messages first."""
 
     def count(owner: str) -> Deferred[int]:
         """How many messages an archive has."""
 
 
 class INodeStore(Interface):
-    """Nodes of publish-subscribe with items, affiliations and subscriptions (XEP-0060, XEP-0163)."""
+    """
+    Nodes of publish-subscribe with items, affiliations and subscriptions (XEP-0060, XEP-0163).
+
+    Everything raises ValueError for the name of a node of more than 512 octets, and for an item, a configuration or
+    options of more than a mebioctet.
+    """
 
     def create(record: NodeRecord) -> Deferred[None]:
         """Make a node. Fails with L{Exists}."""
@@ -1115,8 +1140,9 @@ class INodeStore(Interface):
 
     def publish(owner: str, node: str, items: Sequence[NodeItem], most: int) -> Deferred[Sequence[str]]:
         """
-        Add or replace items, which become the newest, and delete the oldest beyond C{most}, in one transaction.
-        Answers the ids deleted. Fails with L{Missing} if there is no such node.
+        Add or replace items, which become the newest, and delete the oldest beyond C{most} (at most 10,000 are ever
+        kept), in one transaction. Answers the ids deleted, the oldest first. Fails with L{Missing} if there is no such
+        node.
         """
 
     def items(owner: str, node: str, limit: int = 1000, before: str | None = None) -> Deferred[Sequence[NodeItem]]:
@@ -1159,7 +1185,7 @@ class INodeStore(Interface):
         """Delete all nodes of an owner."""
 
     def forgetEntity(bare: str) -> Deferred[None]:
-        """Delete affiliations and subscriptions of an entity at all owners."""
+        """Delete affiliations and subscriptions of an entity at all owners, and its name as creator."""
 
 
 class IStore(Interface):
@@ -1177,6 +1203,14 @@ class IStore(Interface):
 
     def close() -> Deferred[None]:
         """Write everything accepted so far, then let go."""
+
+    def forget(owner: str) -> Deferred[None]:
+        """
+        Delete everything of an account, a guest or a room: the account itself, keys, roster, messages and sessions,
+        facts, archive, nodes, and its affiliations and subscriptions at others' nodes. What others keep of it (their
+        rosters, archives, its items in their nodes) is theirs. One transaction, before which a large archive is
+        deleted in several.
+        """
 
 
 # --- what the outside world provides ------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from twisted.trial.unittest import TestCase
 from tests.contracts import (
     ROMEO,
     AccountStoreContract,
+    ArchiveStoreContract,
     FactStoreContract,
+    NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
     StoreContract,
@@ -43,6 +45,14 @@ class FailingSpoolTests(_Failing, SpoolStoreContract, TestCase):
 
 class FailingFactsTests(_Failing, FactStoreContract, TestCase):
     """Facts."""
+
+
+class FailingArchivesTests(_Failing, ArchiveStoreContract, TestCase):
+    """Archives."""
+
+
+class FailingNodesTests(_Failing, NodeStoreContract, TestCase):
+    """Nodes."""
 
 
 class FailingStoreTests(TestCase):

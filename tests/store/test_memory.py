@@ -8,7 +8,9 @@ from twisted.trial.unittest import TestCase
 
 from tests.contracts import (
     AccountStoreContract,
+    ArchiveStoreContract,
     FactStoreContract,
+    NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
     StoreContract,
@@ -40,3 +42,11 @@ class MemorySpoolTests(_Memory, SpoolStoreContract, TestCase):
 
 class MemoryFactsTests(_Memory, FactStoreContract, TestCase):
     """Facts."""
+
+
+class MemoryArchivesTests(_Memory, ArchiveStoreContract, TestCase):
+    """Archives."""
+
+
+class MemoryNodesTests(_Memory, NodeStoreContract, TestCase):
+    """Nodes."""

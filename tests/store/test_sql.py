@@ -9,7 +9,9 @@ from twisted.trial.unittest import TestCase
 
 from tests.contracts import (
     AccountStoreContract,
+    ArchiveStoreContract,
     FactStoreContract,
+    NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
     StoreContract,
@@ -52,6 +54,14 @@ class SQLiteFactsTests(_SQLite, FactStoreContract, TestCase):
     """Facts."""
 
 
+class SQLiteArchivesTests(_SQLite, ArchiveStoreContract, TestCase):
+    """Archives."""
+
+
+class SQLiteNodesTests(_SQLite, NodeStoreContract, TestCase):
+    """Nodes."""
+
+
 class PostgreSQLStoreTests(_PostgreSQL, StoreContract, TestCase):
     """All of it."""
 
@@ -70,3 +80,11 @@ class PostgreSQLSpoolTests(_PostgreSQL, SpoolStoreContract, TestCase):
 
 class PostgreSQLFactsTests(_PostgreSQL, FactStoreContract, TestCase):
     """Facts."""
+
+
+class PostgreSQLArchivesTests(_PostgreSQL, ArchiveStoreContract, TestCase):
+    """Archives."""
+
+
+class PostgreSQLNodesTests(_PostgreSQL, NodeStoreContract, TestCase):
+    """Nodes."""

@@ -63,6 +63,26 @@ class BatchTests(TestCase):
         await gatherResults(answers)
         self.assertEqual(self.calls, 2)  # the blocking one, and all the others
 
+    async def test_lanes(self):
+        """Jobs of a kind that stand apart are done by one call, if those between them concern something else."""
+        done: list[Any] = []
+
+        def operation(name: str, lane: str | None) -> Operation:
+            def runMany(connection: Connection, jobs: Any) -> list[str]:
+                done.append(name * len(jobs))
+                return [f"{name}{number}" for (number,) in jobs]
+
+            return Operation(lambda connection, number: None, runMany, lane)
+
+        a, b, c, d = operation("a", "one"), operation("b", "two"), operation("c", "two"), operation("d", None)
+        blocked = await self.block()
+        order = (a, b, a, c, b, a, d, b, a)
+        answers = gatherResults([self.store._writer.submit(each, n) for n, each in enumerate(order)])
+        self.gate.set()
+        await blocked
+        self.assertEqual(await answers, ["a0", "b1", "a2", "c3", "b4", "a5", "d6", "b7", "a8"])
+        self.assertEqual(done, ["aaa", "b", "c", "b", "d", "b", "a"])
+
     async def test_boundedBatches(self):
         """No batch is larger than allowed."""
         self.store._writer._batch = 3

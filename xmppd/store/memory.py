@@ -31,6 +31,8 @@ from xmppd.ixmppd import (
     SpooledMessage,
     StoredKeys,
 )
+from xmppd.store.memoryarchives import MemoryArchives
+from xmppd.store.memorynodes import MemoryNodes
 from xmppd.store.values import (
     MAXIMUM_REMOVALS,
     bareOf,
@@ -90,11 +92,9 @@ class MemoryAccounts:
     def remove(self, jid: str) -> Deferred[None]:
         """Delete the account and everything of it. Fails with L{Missing}."""
         checkText(jid)
-        if self._accounts.pop(jid, None) is None:
+        if jid not in self._accounts:
             return fail(Missing(jid))
-        self._store.rosters.forget(jid)
-        self._store.spool.forget(jid)
-        return self._store.facts.forget(jid)
+        return self._store.forget(jid)
 
     def get(self, jid: str) -> Deferred[AccountRecord | None]:
         """The account, or None."""
@@ -146,6 +146,10 @@ class MemoryAccounts:
         """How many accounts a domain has."""
         checkText(domain)
         return succeed(len(self._of(domain)))
+
+    def forget(self, jid: str) -> None:
+        """Forget the account itself."""
+        self._accounts.pop(jid, None)
 
     def _of(self, domain: str) -> builtins.list[str]:
         return sorted(jid for jid in self._accounts if domainOf(jid) == domain)
@@ -412,6 +416,12 @@ class MemoryFacts:
         kinds = sorted(self._owners.get(owner, {}).items())
         return succeed({kind: len(facts) for kind, facts in kinds if facts})
 
+    def owners(self, kind: str, domain: str) -> Deferred[Sequence[str]]:
+        """Those of a domain who have facts of a kind, in order."""
+        checkText(kind, domain)
+        there = (owner for owner in self._owners if domainOf(owner) == domain and self._kind(owner, kind))
+        return succeed(tuple(sorted(there)))
+
     def _kind(self, owner: str, kind: str) -> dict[str, bytes]:
         return self._owners.get(owner, {}).get(kind, {})
 
@@ -425,6 +435,8 @@ class MemoryStore:
         self.rosters = MemoryRosters()
         self.spool = MemorySpool()
         self.facts = MemoryFacts()
+        self.archives = MemoryArchives()
+        self.pubsub = MemoryNodes()
 
     def open(self) -> Deferred[None]:
         """Nothing to open."""
@@ -432,4 +444,16 @@ class MemoryStore:
 
     def close(self) -> Deferred[None]:
         """Nothing to close."""
+        return succeed(None)
+
+    def forget(self, owner: str) -> Deferred[None]:
+        """Delete everything of an owner, also if there is no such account."""
+        checkText(owner)
+        self.accounts.forget(owner)
+        self.rosters.forget(owner)
+        self.spool.forget(owner)
+        self.facts.forget(owner)
+        self.archives.forget(owner)
+        self.pubsub.forget(owner)
+        self.pubsub.forgetEntity(owner)
         return succeed(None)

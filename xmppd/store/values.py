@@ -8,9 +8,20 @@ Deferred.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from xmppd.ixmppd import RosterItem, SpooledMessage, StoredKeys
+from xmppd.ixmppd import (
+    ArchivedMessage,
+    ArchiveQuery,
+    NodeItem,
+    NodeRecord,
+    NodeSubscription,
+    RosterItem,
+    SpooledMessage,
+    StoredKeys,
+)
+from xmppd.wire.archiveids import prefixBehind, prefixOf
 
 MAXIMUM_FACT = 1 << 20
 """How many octets one fact may have."""
@@ -20,6 +31,37 @@ MAXIMUM_REMOVALS = 500
 How many removed contacts a roster remembers, so that L{xmppd.ixmppd.IRosterStore.since} can tell a client about them.
 Whoever saw the roster last before that many removals gets the complete roster.
 """
+
+
+MAXIMUM_STANZA = 1 << 20
+"""How many octets an archived stanza may have."""
+
+MAXIMUM_ARCHIVE_ID = 100
+"""How many octets the id of an archived message may have."""
+
+MAXIMUM_PAGE = 1000
+"""How many messages, nodes or items are answered at a time, whatever is asked."""
+
+MAXIMUM_PAGE_OCTETS = 4 << 20
+"""A page of an archive has no further messages once its stanzas have so many octets."""
+
+MAXIMUM_COUNT = 10_000
+"""
+How many messages of an archive are counted for a query. A count would otherwise read the index of a whole archive for
+each page, and XEP-0313 section 4.3.2 lets us leave it out.
+"""
+
+MAXIMUM_PRUNED = 2000
+"""How many messages are deleted in one transaction, so that others don't wait long for theirs."""
+
+MAXIMUM_NODE = 512
+"""How many octets the name of a node may have; it stands in indexes beside its owner."""
+
+MAXIMUM_ITEMS = 10_000
+"""How many items a node keeps, whatever is asked."""
+
+MAXIMUM_PAYLOAD = 1 << 20
+"""How many octets an item, a node's configuration or a subscription's options may have."""
 
 
 def checkText(*texts: str) -> None:
@@ -69,6 +111,141 @@ def checkMessages(messages: Iterable[SpooledMessage]) -> None:
         checkText(message.account)
         if message.holder is not None:
             checkText(message.holder)
+
+
+def checkArchived(messages: Iterable[ArchivedMessage]) -> None:
+    """
+    @raise ValueError: a text that L{checkText} refuses, something too long, or an id that isn't made from its stamp.
+    """
+    for message in messages:
+        checkText(message.owner, message.id, message.peer, message.resource, message.sender)
+        prefix = prefixOf(message.stamp)
+        if len(message.id) <= len(prefix) or not message.id.startswith(prefix):
+            raise ValueError(f"the id {message.id!r} isn't made from the stamp {message.stamp!r}")
+        if len(message.owner.encode()) > MAXIMUM_OWNER or len(message.id.encode()) > MAXIMUM_ARCHIVE_ID:
+            raise ValueError("the owner or the id of an archived message is too long")
+        if len(message.stanza) > MAXIMUM_STANZA:
+            raise ValueError(f"a stanza of {len(message.stanza)} octets is too large for an archive")
+
+
+def checkQuery(owner: str, query: ArchiveQuery) -> ArchiveQuery:
+    """
+    The query with its limit bounded.
+
+    @raise ValueError: a text that L{checkText} refuses, a resource without a peer, a negative limit or position, or a
+        moment that is none.
+    """
+    texts = (owner, query.peer, query.resource, query.afterId, query.beforeId, query.pageAfter, query.pageBefore)
+    checkText(*(text for text in texts if text is not None), *(query.ids or ()))
+    if query.resource is not None and query.peer is None:
+        raise ValueError("a resource without a peer")
+    if query.limit < 0 or (query.pageIndex or 0) < 0:
+        raise ValueError("a negative number of messages")
+    boundsOf(query)  # refuses what is no moment
+    return replace(query, limit=min(query.limit, MAXIMUM_PAGE))
+
+
+LAST_ID = "~"
+"""Sorts after all ids of archived messages."""
+
+
+def boundsOf(query: ArchiveQuery) -> tuple[str, str]:
+    """The ids between which a query's messages lie, both excluded, paging left aside."""
+    lower = max(query.afterId or "", "" if query.start is None else prefixOf(query.start))
+    behind = LAST_ID if query.end is None else prefixBehind(query.end)
+    return lower, min(LAST_ID if query.beforeId is None else query.beforeId, behind)
+
+
+def pageBoundsOf(query: ArchiveQuery) -> tuple[str, str]:
+    """The ids between which the messages of a query's page lie, both excluded."""
+    lower, upper = boundsOf(query)
+    return max(lower, query.pageAfter or ""), min(upper, query.pageBefore or LAST_ID)
+
+
+def indexOf(
+    query: ArchiveQuery, messages: Sequence[ArchivedMessage], count: int | None, before: Callable[[str], int]
+) -> int | None:
+    """
+    The position of a page's first message in the whole result, if it can be told without counting too many.
+
+    @param count: how many there are in all, if that is known.
+    @param before: answers how many messages of the result precede an id.
+    """
+    if not messages:
+        return None
+    if query.pageBefore is None and query.pageAfter is None:
+        return query.pageIndex or 0
+    return None if count is None else before(messages[0].id)
+
+
+def namedBy(query: ArchiveQuery) -> frozenset[str]:
+    """All ids that must be in the archive for a query to succeed."""
+    named = {query.afterId, query.beforeId, query.pageAfter, query.pageBefore or None, *(query.ids or ())}
+    return frozenset(each for each in named if each is not None)
+
+
+def checkNode(owner: str, node: str) -> None:
+    """
+    @raise ValueError: a text that L{checkText} refuses, or one that is too long.
+    """
+    checkText(owner, node)
+    if len(owner.encode()) > MAXIMUM_OWNER or len(node.encode()) > MAXIMUM_NODE:
+        raise ValueError("the owner or the name of a node is too long")
+
+
+def checkSettings(text: str) -> None:
+    """
+    @raise ValueError: a text that L{checkText} refuses, or of more than L{MAXIMUM_PAYLOAD} octets.
+    """
+    checkText(text)
+    if len(text.encode()) > MAXIMUM_PAYLOAD:
+        raise ValueError("a configuration is too large")
+
+
+def checkRecord(record: NodeRecord) -> None:
+    """
+    @raise ValueError: as L{checkNode} and L{checkSettings}; or a creator that is too long.
+    """
+    checkNode(record.owner, record.node)
+    checkSettings(record.config)
+    checkText(record.creator)
+    if len(record.creator.encode()) > MAXIMUM_OWNER:
+        raise ValueError("the creator of a node is too long")
+
+
+def checkItems(items: Iterable[NodeItem]) -> None:
+    """
+    @raise ValueError: a text that L{checkText} refuses, or a payload of more than L{MAXIMUM_PAYLOAD} octets.
+    """
+    for item in items:
+        checkText(item.id, item.publisher)
+        if len(item.payload) > MAXIMUM_PAYLOAD:
+            raise ValueError(f"an item of {len(item.payload)} octets is too large; {MAXIMUM_PAYLOAD} are allowed")
+
+
+def checkAffiliations(changes: Mapping[str, str]) -> None:
+    """
+    @raise ValueError: a text that L{checkText} refuses.
+    """
+    checkText(*changes, *changes.values())
+
+
+def checkSubscription(subscription: NodeSubscription) -> None:
+    """
+    @raise ValueError: as L{checkText} and L{checkSettings}.
+    """
+    checkText(subscription.jid, subscription.subid, subscription.state)
+    checkSettings(subscription.options)
+
+
+def itemSize(item: NodeItem) -> int:
+    """How many octets an item counts for: those of its id as UTF-8 and those of its payload."""
+    return len(item.id.encode("utf-8")) + len(item.payload)
+
+
+def nodeSize(node: str, config: str) -> int:
+    """How many octets a node without items counts for: those of its name and those of its configuration."""
+    return len(node.encode("utf-8")) + len(config.encode("utf-8"))
 
 
 def checkKeys(keys: Iterable[StoredKeys]) -> None:

@@ -14,8 +14,8 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import AccountRecord, Exists, IAccountStore, Missing, StoredKeys
 from xmppd.store.sql.backend import Backend
-from xmppd.store.sql.rosters import SQLRosters
-from xmppd.store.sql.schema import accountKeys, accounts, ownedTables
+from xmppd.store.sql.forgetting import Forgetting
+from xmppd.store.sql.schema import accountKeys, accounts
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
 from xmppd.store.values import checkKeys, checkText, domainOf
 
@@ -27,12 +27,12 @@ def _record(row: Sequence[Any]) -> AccountRecord:
 
 @implementer(IAccountStore)
 class SQLAccounts:
-    """See L{IAccountStore}. C{rosters} is told when an account's roster goes, to keep its versions from going back."""
+    """See L{IAccountStore}."""
 
-    def __init__(self, backend: Backend, writer: BatchThread, reader: BatchThread, rosters: SQLRosters) -> None:
+    def __init__(self, backend: Backend, writer: BatchThread, reader: BatchThread, forgetting: Forgetting) -> None:
         self._writer = writer
         self._reader = reader
-        self._rosters = rosters
+        self._forgetting = forgetting
         self._compile(backend)
         self._create = Operation(self._runCreate)
         self._remove = Operation(self._runRemove)
@@ -66,9 +66,6 @@ class SQLAccounts:
             select(*record).where(here, after).order_by(table.jid).limit(bindparam("most")).offset(literal_column("0"))
         )
         self._sqlCount = text(select(func.count()).select_from(accounts).where(here))
-        self._sqlForget = [
-            text(table.delete().where(column == bindparam("account"))) for table, column in ownedTables()
-        ]
 
     def create(self, jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
         """Make an account. Fails with L{Exists}."""
@@ -79,7 +76,7 @@ class SQLAccounts:
     def remove(self, jid: str) -> Deferred[None]:
         """Delete everything of an account. Fails with L{Missing}."""
         checkText(jid)
-        return self._writer.submit(self._remove, jid)
+        return self._forgetting.repeat(self._remove, jid)
 
     def get(self, jid: str) -> Deferred[AccountRecord | None]:
         """The account, or None."""
@@ -150,11 +147,9 @@ class SQLAccounts:
         if rows:
             connection.cursor().executemany(self._sqlInsertKey, rows)
 
-    def _runRemove(self, connection: Connection, jid: str) -> None:
+    def _runRemove(self, connection: Connection, jid: str) -> bool:
         self._mustExist(connection, jid)
-        self._rosters.leaving(connection, jid)
-        for statement in self._sqlForget:
-            connection.execute(statement, {"account": jid})
+        return self._forgetting.forgetSome(connection, jid)
 
     def _mustExist(self, connection: Connection, jid: str) -> None:
         if self._runGet(connection, jid) is None:

@@ -219,6 +219,8 @@ class SQLiteBackend(Backend):
             "synchronous=FULL",
             "foreign_keys=ON",
             "journal_size_limit=67108864",
+            # Pages that are written again and again, as those of archives are, reach the file once in so many pages.
+            "wal_autocheckpoint=4000",
             "cache_size=-16384",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -4,7 +4,7 @@ Facts in SQL.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, select
@@ -15,7 +15,7 @@ from xmppd.ixmppd import IFactStore
 from xmppd.store.sql.backend import Backend
 from xmppd.store.sql.schema import digest, facts
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
-from xmppd.store.values import checkFact, checkText, factSize
+from xmppd.store.values import checkFact, checkText, domainOf, factSize
 
 
 def _row(owner: str, kind: str, key: str, value: bytes) -> dict[str, Any]:
@@ -46,6 +46,7 @@ class SQLFacts:
         self._size = Operation(self._runSize)
         self._forget = Operation(self._runForget)
         self._kinds = Operation(self._runKinds)
+        self._owners = Operation(self._runOwners)
 
     def _compile(self, backend: Backend) -> None:
         text = backend.text
@@ -62,6 +63,11 @@ class SQLFacts:
         self._sqlSize = text(select(func.sum(table.size)).where(mine))
         self._sqlForget = text(facts.delete().where(mine))
         self._sqlKinds = text(select(table.kind, func.count()).where(mine).group_by(table.kind).order_by(table.kind))
+        # Pattern matching may let too much through, for "_" in a domain matches anything.
+        there = (table.owner == bindparam("host")) | table.owner.like(bindparam("pattern"))
+        self._sqlOwners = text(
+            select(table.owner).distinct().where(table.kind == bindparam("what"), there).order_by(table.owner)
+        )
 
     def get(self, owner: str, kind: str, key: str) -> Deferred[bytes | None]:
         """One fact, or None."""
@@ -111,6 +117,11 @@ class SQLFacts:
         checkText(owner)
         return self._reader.submit(self._kinds, owner)
 
+    def owners(self, kind: str, domain: str) -> Deferred[Sequence[str]]:
+        """Those of a domain who have facts of a kind, in order. Reads an index of all who have some."""
+        checkText(kind, domain)
+        return self._reader.submit(self._owners, kind, domain)
+
     # --- in the threads
 
     def _runGet(self, connection: Connection, owner: str, kind: str, key: str) -> bytes | None:
@@ -145,3 +156,8 @@ class SQLFacts:
 
     def _runKinds(self, connection: Connection, owner: str) -> Mapping[str, int]:
         return dict(connection.execute(self._sqlKinds, {"whose": owner}).fetchall())
+
+    def _runOwners(self, connection: Connection, kind: str, domain: str) -> Sequence[str]:
+        parameters = {"what": kind, "host": domain, "pattern": f"%@{domain}"}
+        rows = connection.execute(self._sqlOwners, parameters).fetchall()
+        return tuple(owner for (owner,) in rows if domainOf(owner) == domain)

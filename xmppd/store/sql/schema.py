@@ -9,6 +9,8 @@ Rules that hold for all of them:
    index rows end at 2,704 octets; its SHA-256 digest is.
  - The column that says whom a row belongs to is marked by L{owner}. Forgetting an account deletes from every table
    that has such a column (L{ownedTables}); what belongs to nobody is listed in L{UNOWNED}.
+ - A row may also be about somebody it doesn't belong to, as a subscription to another's node is. The column with that
+   one's digest is marked by L{subject}, and forgetting deletes those rows too (L{subjectTables}).
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every schema revision this version knows, oldest first. The last is the one it works with."""
 
 metadata = MetaData()
@@ -54,6 +56,12 @@ def _bytes(name: str, primary: bool = False, null: bool = False) -> Column[bytes
 def owner(column: Column[str]) -> Column[str]:
     """Mark a column as the one that says, by bare JID, whom a row belongs to."""
     column.info["owner"] = True
+    return column
+
+
+def subject(column: Column[bytes]) -> Column[bytes]:
+    """Mark a column as the one that says, by the L{digest} of a bare JID, whom a row is about."""
+    column.info["subject"] = True
     return column
 
 
@@ -155,6 +163,75 @@ facts = Table(
     _text("key"),
     _number("size"),
     _bytes("value"),
+    Index("facts_kind", "kind", "owner"),
+)
+
+archive = Table(
+    "archive",
+    metadata,
+    owner(_text("owner", primary=True)),
+    _text("id", primary=True),
+    Column("stamp", Double, nullable=False),
+    _text("peer"),
+    _bytes("peer_digest"),
+    _text("resource"),
+    _bytes("resource_digest"),
+    _text("sender"),
+    _bytes("stanza"),
+    Index("archive_peer", "owner", "peer_digest", "id", "resource_digest"),
+    Index("archive_stamp", "stamp"),
+)
+
+nodes = Table(
+    "nodes",
+    metadata,
+    owner(_text("owner", primary=True)),
+    _text("node", primary=True),
+    _text("config"),
+    _text("creator"),
+    Column("created", Double, nullable=False),
+    _number("size"),
+    Index("nodes_creator", "creator"),
+)
+
+nodeItems = Table(
+    "node_items",
+    metadata,
+    owner(_text("owner", primary=True)),
+    _text("node", primary=True),
+    _bytes("digest", primary=True),
+    _text("id"),
+    _number("position"),
+    _text("publisher"),
+    Column("stamp", Double, nullable=False),
+    _number("size"),
+    _bytes("payload"),
+    Index("node_items_position", "owner", "node", "position", "size"),
+)
+
+nodeAffiliations = Table(
+    "node_affiliations",
+    metadata,
+    owner(_text("owner", primary=True)),
+    _text("node", primary=True),
+    subject(_bytes("entity_digest", primary=True)),
+    _text("entity"),
+    _text("affiliation"),
+    Index("node_affiliations_entity", "entity_digest", "owner"),
+)
+
+nodeSubscriptions = Table(
+    "node_subscriptions",
+    metadata,
+    owner(_text("owner", primary=True)),
+    _text("node", primary=True),
+    _bytes("digest", primary=True),
+    subject(_bytes("entity_digest")),
+    _text("jid"),
+    _text("subid"),
+    _text("state"),
+    _text("options"),
+    Index("node_subscriptions_entity", "entity_digest", "owner"),
 )
 
 counters = Table("counters", metadata, _text("name", primary=True), _number("value"))
@@ -174,6 +251,14 @@ def ownedTables() -> Iterator[tuple[Table, Column[str]]]:
     for table in reversed(metadata.sorted_tables):
         for column in table.columns:
             if column.info.get("owner"):
+                yield table, column
+
+
+def subjectTables() -> Iterator[tuple[Table, Column[bytes]]]:
+    """Tables with the column of the digest of whom their rows are about."""
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            if column.info.get("subject"):
                 yield table, column
 
 

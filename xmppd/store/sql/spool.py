@@ -33,6 +33,10 @@ CHUNKS = (64, 8, 1)
 """By how many rows the statements add; each number is a statement that stays prepared."""
 
 
+LANE = "spool"
+"""The lane of all operations that write here (L{Operation})."""
+
+
 def _message(row: Sequence[Any]) -> SpooledMessage:
     id, account, holder, sequence, stamp, stanza = row
     return SpooledMessage(account, stanza, stamp, holder, sequence, id)
@@ -99,15 +103,15 @@ class SQLSpool:
         self._ids = ids
         self._compileMessages(backend)
         self._compileSessions(backend)
-        self._add = Operation(self._runAdd, self._runAddMany)
-        self._remove = Operation(self._runRemove, self._runRemoveMany)
-        self._acknowledge = Operation(self._runAcknowledge, self._runAcknowledgeMany)
-        self._hold = Operation(self._runHold)
-        self._release = Operation(self._runRelease)
-        self._releaseUnheld = Operation(self._runReleaseUnheld)
-        self._saveSession = Operation(self._runSaveSession)
-        self._removeSession = Operation(self._runRemoveSession)
-        self._renameSession = Operation(self._runRenameSession)
+        self._add = Operation(self._runAdd, self._runAddMany, lane=LANE)
+        self._remove = Operation(self._runRemove, self._runRemoveMany, lane=LANE)
+        self._acknowledge = Operation(self._runAcknowledge, self._runAcknowledgeMany, lane=LANE)
+        self._hold = Operation(self._runHold, lane=LANE)
+        self._release = Operation(self._runRelease, lane=LANE)
+        self._releaseUnheld = Operation(self._runReleaseUnheld, lane=LANE)
+        self._saveSession = Operation(self._runSaveSession, lane=LANE)
+        self._removeSession = Operation(self._runRemoveSession, lane=LANE)
+        self._renameSession = Operation(self._runRenameSession, lane=LANE)
         self._offline = Operation(self._runOffline)
         self._count = Operation(self._runCount)
         self._held = Operation(self._runHeld)

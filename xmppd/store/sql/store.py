@@ -14,11 +14,15 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import IStore
 from xmppd.store.sql.accounts import SQLAccounts
+from xmppd.store.sql.archives import SQLArchives
 from xmppd.store.sql.backend import backendFor
 from xmppd.store.sql.facts import SQLFacts
+from xmppd.store.sql.forgetting import Forgetting
+from xmppd.store.sql.nodes import SQLNodes
 from xmppd.store.sql.rosters import SQLRosters
 from xmppd.store.sql.spool import SpoolIds, SQLSpool
 from xmppd.store.sql.threads import BATCH, CAPACITY, BatchThread
+from xmppd.store.values import checkText
 
 
 @implementer(IStore)
@@ -45,9 +49,12 @@ class SQLStore:
         self._reader = BatchThread("xmppd-reader", self._backend.source(False), callFromThread, capacity, batch)
         both = (self._backend, self._writer, self._reader)
         self.rosters = SQLRosters(*both)
-        self.accounts = SQLAccounts(*both, self.rosters)
         self.spool = SQLSpool(*both, ids)
         self.facts = SQLFacts(*both)
+        self.archives = SQLArchives(*both)
+        self.pubsub = SQLNodes(*both)
+        self._forgetting = Forgetting(self._backend, self._writer, self.rosters, self.archives, self.pubsub)
+        self.accounts = SQLAccounts(*both, self._forgetting)
 
     @property
     def waiting(self) -> int:
@@ -61,6 +68,11 @@ class SQLStore:
     def close(self) -> Deferred[None]:
         """Write everything accepted so far, then let go. Closing twice is harmless."""
         return Deferred.fromCoroutine(self._close())
+
+    def forget(self, owner: str) -> Deferred[None]:
+        """Delete everything of an owner, also if there is no such account."""
+        checkText(owner)
+        return self._forgetting.repeat(self._forgetting.everything, owner)
 
     async def _open(self) -> None:
         if self._writer.running:

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from queue import SimpleQueue
 from threading import Lock, Thread
 from time import monotonic
@@ -104,10 +104,13 @@ class Operation:
         L{Missing}, before it has written anything. It may be run again after a rollback.
     @ivar runMany: if there is one, it is called in place of C{run} for jobs that stand next to each other: with the
         connection and their arguments. Answers their results. Raises no refusals.
+    @ivar lane: what it concerns. In one transaction, the order of jobs of different lanes doesn't matter, so that
+        those of one lane may be brought together; one without lane keeps its place among all of them.
     """
 
     run: Callable[..., Any]
     runMany: Callable[[Connection, Sequence[tuple[Any, ...]]], Sequence[Any]] | None = None
+    lane: str | None = None
 
 
 class Job:
@@ -150,6 +153,23 @@ class Source:
 
 def _operationOf(job: Job) -> Operation:
     return job.operation
+
+
+def arranged(jobs: Sequence[Job]) -> Sequence[Job]:
+    """The jobs in an order in which more of a kind stand together: lane by lane between those that have no lane."""
+    result: list[Job] = []
+    lanes: dict[str, list[Job]] = {}
+    for job in jobs:
+        lane = job.operation.lane
+        if lane is None:
+            result += chain.from_iterable(lanes.values())
+            lanes.clear()
+            result.append(job)
+        elif lane in lanes:
+            lanes[lane].append(job)
+        else:
+            lanes[lane] = [job]
+    return [*result, *chain.from_iterable(lanes.values())]
 
 
 class BatchThread:
@@ -333,7 +353,7 @@ class BatchThread:
 
     def _together(self, jobs: Sequence[Job]) -> None:
         connection = self._begin()
-        for operation, group in groupby(jobs, _operationOf):
+        for operation, group in groupby(arranged(jobs), _operationOf):
             if operation.runMany is None:
                 for job in group:
                     self._runOne(connection, job)
