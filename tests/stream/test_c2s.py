@@ -15,7 +15,8 @@ from tests.marks import spec
 from tests.server import DOMAIN, MemoryServer, ServerCase, TestClient, auth, split, streamHeader
 from xmppd.config import Limits
 from xmppd.ixmppd import IClientStream
-from xmppd.stream.c2s import ClientStream
+from xmppd.stream import c2s
+from xmppd.stream.c2s import SLICE, ClientStream
 from xmppd.wire import ns
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 
@@ -227,8 +228,45 @@ class WaitTests(SynchronousTestCase):
             self.assertEqual(self.transport.pauses, 0)
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
+    def test_slices(self) -> None:
+        """Many events that take long are acted on in several turns, in order, without reading more meanwhile."""
+        now = [0.0]
+        self.patch(c2s, "monotonic", lambda: now[0])
+
+        def act(event: object) -> None:
+            self.got.append(event)
+            now[0] += 0.001
+
+        self.stream.receive = act
+        self.stream._bySlices(self.stream._parser, list(range(100)))  # type: ignore[arg-type]
+        self.assertEqual((self.got, self.transport.pauses), (list(range(SLICE)), 1))
+        self.stream.clock.advance(0)  # type: ignore[attr-defined]
+        self.assertEqual((self.got, self.transport.pauses), (list(range(100)), 0))
+        self.assertEqual(self.stream._backlog, [])
+
+    def test_slicesOfQuickEvents(self) -> None:
+        """Many events that don't take long are acted on at once."""
+        self.patch(c2s, "monotonic", lambda: 0.0)
+        self.stream._bySlices(self.stream._parser, list(range(1000)))  # type: ignore[arg-type]
+        self.assertEqual((len(self.got), self.transport.pauses), (1000, 0))
+
+    def test_mistakeBehindTheBacklog(self) -> None:
+        """What can't be parsed stands behind what waits; after a restart it concerns nobody."""
+        for restarted in (False, True):
+            self.setUp()
+            deferred: Deferred[None] = Deferred()
+            self.stream.waitFor(deferred)
+            self.receive(1)
+            self.stream._wrong(StreamError(StreamCondition.RESTRICTED_XML))
+            self.assertFalse(self.stream.closed)
+            if restarted:
+                self.stream._restart()
+            deferred.callback(None)
+            self.assertEqual((self.got, self.stream.closed), ([], False) if restarted else ([1], True))
+
     def test_bounded(self) -> None:
         """A peer can't make the server keep any number of events."""
+        self.patch(c2s, "BACKLOG", 1000)
         self.stream.waitFor(Deferred())
         self.receive(*range(1000))
         error = self.assertRaises(StreamError, self.receive, 1000)

@@ -19,7 +19,8 @@ A feature changes the facts ("tls", "authenticated", "bound") and the stream goe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -49,8 +50,14 @@ if TYPE_CHECKING:
 
 log = Logger(namespace="xmppd.stream")
 
-BACKLOG = 1000
+BACKLOG = 20_000
 """How many events may wait while the stream waits for something; reading is paused, so only one chunk's worth comes."""
+
+SLICE = 32
+"""After how many events it is looked at the time."""
+
+SLICE_SECONDS = 0.01
+"""How long one stream may act without a break."""
 
 VERSION = (1, 0)
 """The version of XMPP that is spoken (RFC 6120 section 4.7.5)."""
@@ -90,6 +97,7 @@ class ClientStream:
         "__provides__",
         "__weakref__",
         "_backlog",
+        "_backlogError",
         "_deadline",
         "_headerSent",
         "_left",
@@ -140,7 +148,8 @@ class ClientStream:
         self._tries = 0
         self._waits = 0
         self._resume: Callable[[Any], None] | None = None
-        self._backlog: list[Event | StreamError] = []
+        self._backlog: list[Event] = []
+        self._backlogError: StreamError | None = None
         self._parser: XMLStreamParser | None = XMLStreamParser(self._parserLimits())
         self.receive: Callable[[Any], None] = self._awaitHeader
         self._deadline: IDelayedCall | None = self.clock.callLater(
@@ -173,10 +182,13 @@ class ClientStream:
         try:
             events = parser.feed(data)
             self.stanzasIn += len(events)
-            for event in events:
-                self.receive(event)
-                if self._parser is not parser:
-                    return  # the stream was restarted or closed: what came with the event never acts
+            if len(events) > SLICE and not self._waits:
+                self._bySlices(parser, events)
+            else:
+                for event in events:
+                    self.receive(event)
+                    if self._parser is not parser:
+                        return  # the stream was restarted or closed: what came with the event never acts
         except PeerError as error:
             self._answer(error)
         except Exception:
@@ -187,10 +199,30 @@ class ClientStream:
             elif self._deadline is not None and self.bytesIn > self.reception.limits.unauthenticatedBytes:
                 self.close(StreamError(StreamCondition.POLICY_VIOLATION, "Too much was sent before the login."))
 
+    def _bySlices(self, parser: XMLStreamParser | None, events: Sequence[Event]) -> None:
+        """
+        Act on many events; when that takes long the rest waits for another turn of the reactor, so that one peer's
+        chunk never holds up everybody. Stops if the stream was restarted or closed.
+
+        @raise PeerError: see L{dataReceived}.
+        """
+        begun = monotonic()
+        for end in range(SLICE, len(events) + SLICE, SLICE):
+            for event in events[end - SLICE : end]:
+                self.receive(event)
+                if self._parser is not parser:
+                    return
+            if end < len(events) and not self._waits and monotonic() - begun > SLICE_SECONDS:
+                turn: Deferred[None] = Deferred()
+                self.waitFor(turn)
+                self._backlog = list(events[end:])
+                self.clock.callLater(0, turn.callback, None)
+                return
+
     def _wrong(self, error: StreamError) -> None:
         """The input can't be parsed any further; what came before is still to be acted on."""
         if self._waits:
-            self._backlog.append(error)
+            self._backlogError = error
         else:
             self.close(error)
 
@@ -362,6 +394,7 @@ class ClientStream:
         if self.closed:
             return
         self._headerSent = False
+        self._backlogError = None
         self._parser = XMLStreamParser(self._parserLimits())
         self.receive = self._awaitHeader
 
@@ -412,17 +445,14 @@ class ClientStream:
         if self.receive == self._keepForLater and before is not None:
             self.receive = before
         backlog, self._backlog = self._backlog, []
+        parser = self._parser
         if self.receive == self._awaitHeader:
             backlog = []  # sent for the stream before the restart
         try:
-            while backlog and not self.closed:
-                event = backlog.pop(0)
-                if isinstance(event, StreamError):
-                    raise event
-                self.receive(event)
-                if self._waits:
-                    self._backlog = [*backlog, *self._backlog]
-                    return
+            self._bySlices(parser, backlog)
+            error, self._backlogError = self._backlogError, None
+            if error is not None and self._parser is parser:
+                self._wrong(error)
         except PeerError as error:
             self._answer(error)
         except Exception:
