@@ -11,12 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from OpenSSL import crypto
-
-from tests.interop.daemon import ADDRESS, DEADLINE, DOMAIN, DaemonTestCase
+from tests.interop.daemon import ADDRESS, DEADLINE, DOMAIN, DaemonTestCase, run
 from tests.marks import spec
 
-MISSING = [program for program in ("profanity", "tmux") if shutil.which(program) is None]
+MISSING = [program for program in ("profanity", "tmux", "openssl") if shutil.which(program) is None]
 
 
 class Terminal:
@@ -70,14 +68,21 @@ class Terminal:
             time.sleep(0.05)
         raise AssertionError(f"{self.name} does not see {pattern!r} but:\n{screen.strip()}\n{self.log()[-2000:]}")
 
+    def logs(self, text: str) -> None:
+        """
+        Wait for something in profanity's log.
+
+        @raise AssertionError: it isn't there in time.
+        """
+        until = time.monotonic() + DEADLINE
+        while text not in self.log():
+            if time.monotonic() > until:
+                raise AssertionError(f"{self.name} does not log {text!r} but:\n{self.log()[-2000:]}")
+            time.sleep(0.05)
+
     def log(self) -> str:
         """What profanity has logged."""
         return "".join(file.read_text("utf-8", "replace") for file in self.folder.glob("profanity/logs/profanity*.log"))
-
-    def kill(self) -> None:
-        """End profanity as a crash would."""
-        pid = self._do("list-panes", "-t", self.name, "-F", "#{pane_pid}").strip()
-        subprocess.run(["kill", "-KILL", pid], check=True, timeout=DEADLINE)
 
     def quits(self) -> None:
         """Leave, and wait until profanity has ended."""
@@ -94,16 +99,16 @@ class ProfanityTests(DaemonTestCase):
     """Two people with profanity."""
 
     if MISSING:
-        skip = f"there is no {' and no '.join(MISSING)}: apt-get install profanity tmux"
+        skip = f"there is no {' and no '.join(MISSING)}: apt-get install profanity tmux openssl"
 
     def setUp(self) -> None:
         """Start a server with two accounts, and prepare what profanity is to trust."""
         super().setUp()
         self.certificates = self.daemon.folder / "trusted"
         self.certificates.mkdir()
-        shown = self.daemon.certificate.read_bytes()
-        name = crypto.load_certificate(crypto.FILETYPE_PEM, shown).get_subject().hash()
-        (self.certificates / f"{name:08x}.0").write_bytes(shown)  # the way OpenSSL looks certificates up
+        certificate = self.daemon.certificate
+        name = run(["openssl", "x509", "-noout", "-subject_hash", "-in", str(certificate)]).stdout.strip()
+        shutil.copy(certificate, self.certificates / f"{name}.0")  # where OpenSSL looks for it
         for name in ("romeo", "juliet"):
             self.daemon.addAccount(name)
         self.addCleanup(self._endTerminals)
@@ -167,3 +172,26 @@ class ProfanityTests(DaemonTestCase):
             self.assertNotIn("IQ error received", person.log())
             self.assertNotIn("conn: ERR", person.log())
             self.assertNotIn("xmpp: ERR", person.log())
+
+    @spec("XEP-0198", "5")
+    def test_resumption(self) -> None:
+        """Two sessions outlive the server's violent end: resumed, with contacts and conversation where they were."""
+        romeo, juliet = self.start("romeo"), self.start("juliet")
+        for person in (romeo, juliet):
+            person.types("/reconnect 1")
+            person.shows("Reconnect interval set to 1")
+        juliet.types(f"/msg romeo@{DOMAIN} before")
+        romeo.shows("<< chat message: juliet@")
+        self.daemon.kill()
+        for person in (romeo, juliet):
+            person.logs("Lost connection")
+        self.daemon.start()
+        for person in (romeo, juliet):
+            person.logs("Session resumed successfully")
+        juliet.types("after")
+        romeo.types("/win 2")
+        screen = romeo.shows("after")
+        self.assertEqual([screen.count(word) for word in ("before", "after")], [1, 1])
+        self.assertEqual({each["state"] for each in self.daemon.streams()}, {"bound"})
+        for person in (romeo, juliet):
+            person.quits()
