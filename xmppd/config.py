@@ -141,7 +141,7 @@ class Limits:
     enabled: bool = option(readers.flag, True)
     stanzaBytes: int = option(readers.number(10_000, 64 << 20), 262_144)
     headBytes: int = option(readers.number(1024, 1 << 20), 16_384)
-    depth: int = option(readers.number(4, 1000), 64)
+    depth: int = option(readers.number(4, 200), 64)
     children: int = option(_count, 5000)
     elements: int = option(_count, 20_000)
     attributes: int = option(readers.number(8), 64)
