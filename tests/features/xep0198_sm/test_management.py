@@ -276,12 +276,44 @@ class AckTests(ManagementTestCase):
         (error,) = self.romeo.take()
         self.assertEqual((error.type, error.id, error.sender), ("error", "m1", JULIET))
         self.assertIn(b"<resource-constraint", error.raw)
-        self.assertEqual(self.romeo.acked(), 1)
+        self.assertIsNone(self.romeo.acked())
         self.store.failWrites = 0
+        self.turns(10, 1.0)
+        self.assertEqual(self.romeo.acked(), 1)
         self.romeo.say(JULIET, "b")
         self.romeo.ask()
         self.assertEqual(self.romeo.acked(), 2)
         self.assertEqual(self.records()[0].inbound, 2)
+
+    def test_longOutage(self) -> None:
+        """While the disk stays full, every sender is told, and what waits to be acknowledged does not keep it from sending."""
+        self.store.failWrites = True
+        for text in "ab":
+            self.romeo.say(JULIET, text)
+            self.romeo.ask()
+            self.turns(20, 1.0)
+            self.romeo.ack()
+        self.assertEqual([error.id for error in self.romeo.got if error.type == "error"], ["a", "b"])
+        self.assertIsNone(self.romeo.acked())
+        self.store.failWrites = 0
+        self.turns(20, 1.0)
+        self.assertEqual(self.romeo.acked(), 2)
+
+    def test_resumedDuringOutage(self) -> None:
+        """Who comes back meanwhile is told the count that will hold, and what he sends again is counted once."""
+        self.store.failWrites = True
+        self.romeo.say(JULIET, "a")
+        self.romeo.ask()
+        self.romeo.cut()
+        self.romeo.resume(h=0)
+        self.turns(10, 1.0)
+        self.assertIn(b" h='0'", self.romeo.stream.written[0])
+        self.romeo.say(JULIET, "a")
+        self.store.failWrites = 0
+        self.romeo.ask()
+        self.turns(10, 1.0)
+        self.assertEqual(self.romeo.acked(), 1)
+        self.assertEqual(self.records()[0].inbound, 1)
 
     def test_shortOutage(self) -> None:
         """A store that comes back in time is not noticed."""

@@ -463,6 +463,20 @@ class CrashTests(ManagementTestCase):
         self.juliet.resume()
         self.assertEqual(self.juliet.bodies(), ["has it not"])
 
+    @spec("XEP-0198", "5")
+    def test_countsDuringOutage(self) -> None:
+        """It never counts less than a client was told, also if the disk was full when the server died."""
+        self.romeo.say(JULIET, "a")
+        self.romeo.ask()
+        acked = self.romeo.acked()
+        self.store.failWrites = True
+        self.romeo.say(JULIET, "b")
+        self.romeo.ask()
+        self.turns(20, 1.0)
+        self.assertEqual(self.romeo.acked(), acked)
+        self.kill()
+        self.assertIn(f" h='{acked}'".encode(), self.romeo.resume())
+
     def test_countsOfTheClient(self) -> None:
         """C{<resumed/>} counts at least what was acknowledged."""
         self.romeo.say(JULIET, "a")

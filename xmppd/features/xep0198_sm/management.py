@@ -77,6 +77,9 @@ ACK_AFTER: Final = 50
 BEAT: Final = 5.0
 """Seconds between looks at what is outstanding."""
 
+AGAIN: Final = 5.0
+"""Seconds until a count is written again that could not be."""
+
 PARKING_SECONDS: Final = 10.0
 """How long the stop of the server waits for a store that doesn't write."""
 
@@ -245,10 +248,28 @@ class Management:
 
     def _batchDone(self, _: object, n: int) -> None:
         self._settling = False
+        if self.durable and self.secured != n:
+            self._notSecured()
+            return
         self._settled(n)
         if self._owed or self._waiting or self._farewell is not None:
             # A stanza may be on its way through the server just now: what it promises is known in the next turn.
             self._host.clock.callLater(0, self.settle)
+
+    def _notSecured(self) -> None:
+        """
+        The store could not even note the count, and the senders of what it could not keep have been told so. Nothing is
+        acknowledged, since after a crash a smaller count would be what holds; it is tried again. Nobody has to wait for
+        that to go on.
+        """
+        self._owed = True
+        self._goOn()
+        self._sayWaiting()
+        self._host.clock.callLater(AGAIN, self._secureAgain)
+
+    def _secureAgain(self) -> None:
+        if not self.session.over:
+            self.settle()
 
     def _batchFailed(self, failure: Failure) -> None:
         """A mistake of ours. Nothing of the batch is ever acknowledged; the client will send it again elsewhere."""
@@ -259,22 +280,30 @@ class Management:
     def _settled(self, n: int) -> None:
         """Everything up to C{n} is settled: tell who waits for it."""
         self.settled = n
-        stalled, self._stalled = self._stalled, None
-        if stalled is not None:
-            stalled.callback(None)
+        self._goOn()
         if self._owed:
             self._owed = n != self.received
             self.told = n
             self.session.send(ackBytes(n))
         if n == self.received:
-            waiting, self._waiting = self._waiting, []
-            for each in waiting:
-                each.callback(None)
+            self._sayWaiting()
             if self._farewell is not None:
                 self._sayFarewell()
 
+    def _goOn(self) -> None:
+        """Read on, if that had to wait."""
+        stalled, self._stalled = self._stalled, None
+        if stalled is not None:
+            stalled.callback(None)
+
+    def _sayWaiting(self) -> None:
+        """Tell who waits for a settlement."""
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
     def quiet(self) -> Deferred[None]:
-        """Fires when everything received so far is settled."""
+        """Fires when everything received so far is settled, or can't be for now."""
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
         self.settle()
@@ -532,6 +561,7 @@ class Management:
         """
         self.resuming = stream
         await self.quiet()
+        self._fallBack()
         queue = self.queue
         if queue.adrift:
             self._forget([entry.row for entry in queue.anchor(h) if entry.row is not None])
@@ -544,6 +574,12 @@ class Management:
         self._resend(stream)
         self.save()
         return True
+
+    def _fallBack(self) -> None:
+        """What can't be settled for now counts as never received: the client sends it again."""
+        if self.received != self.settled:
+            self.received = self.settled
+            self._pending = []
 
     async def _renumber(self) -> None:
         """After a crash: note the new numbers in the spool, so that another crash finds them."""
