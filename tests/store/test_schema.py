@@ -393,18 +393,20 @@ class SQLiteSchemaTests(_Migrated, TestCase):
         connection: Any = self.store._backend.connectReader()
         self.addCleanup(connection.close)
         archives = self.store.archives
-        names = dict.fromkeys("whose lower upper peerDigest resource resourceDigest".split(), "") | {
-            "most": 1,
-            "skip": 0,
-        }
+        names: dict[str, Any] = dict.fromkeys("whose lower upper peerDigest resource resourceDigest".split(), "")
+        names |= {"most": 1, "skip": 0, "wanted": '[["x"]]'}
+
+        def planOf(statement: str) -> str:
+            return repr(connection.execute("EXPLAIN QUERY PLAN " + statement, names).fetchall())
+
         for (shape, _), statement in archives._sqlPage.items():
-            if not shape[2]:
-                plan = repr(connection.execute("EXPLAIN QUERY PLAN " + statement, names).fetchall())
-                self.assertNotIn("TEMP B-TREE", plan)
+            if shape[2]:
+                self.assertRegex(planOf(statement), r"owner=\? AND (peer_digest=\? AND )?id=\?")
+            else:
+                self.assertNotIn("TEMP B-TREE", planOf(statement))
         for shape, statement in archives._sqlCounts.items():
             if not shape[2]:
-                plan = repr(connection.execute("EXPLAIN QUERY PLAN " + statement, names).fetchall())
-                self.assertIn("COVERING INDEX", plan)
+                self.assertIn("COVERING INDEX", planOf(statement))
 
 
 class UnreachableTests(TestCase):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain, product
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, bindparam, case, func, literal_column, select, tuple_
@@ -83,14 +84,16 @@ def _shapeOf(query: ArchiveQuery) -> _Shape:
 
 
 def _where(backend: Backend, shape: _Shape) -> list[ColumnElement[bool]]:
-    """The conditions of a query, but for its resource."""
+    """The conditions of a query, but for its resource. See L{_between} for those on ids."""
     table = archive.c
     byPeer, _, byIds = shape
-    conditions = [table.owner == bindparam("whose"), table.id > bindparam("lower"), table.id < bindparam("upper")]
-    if byPeer:
-        conditions.append(table.peer_digest == bindparam("peerDigest"))
+    conditions: list[ColumnElement[bool]] = [table.owner == bindparam("whose")]
     if byIds:
         conditions.append(table.id.in_(select(backend.rows("wanted", {"id": Text}).c.id)))
+    else:
+        conditions += [table.id > bindparam("lower"), table.id < bindparam("upper")]
+    if byPeer:
+        conditions.append(table.peer_digest == bindparam("peerDigest"))
     return conditions
 
 
@@ -242,6 +245,7 @@ class SQLArchives:
 
     def _runAddMany(self, connection: Connection, jobs: Sequence[tuple[Any, ...]]) -> Sequence[None]:
         rows = [_row(message) for (messages,) in jobs for message in messages]
+        rows.sort(key=itemgetter(0, 1))  # neighbours in the indexes are written while their pages are at hand
         position = 0
         for size, statement in self._sqlAdd:
             while len(rows) - position >= size:
@@ -285,21 +289,28 @@ class SQLArchives:
     def _wanted(self, ids: Iterable[str]) -> dict[str, Any]:
         return self._backend.rowsOf("wanted", [(id,) for id in ids])
 
+    def _between(self, query: ArchiveQuery, lower: str, upper: str) -> dict[str, Any]:
+        """
+        The parameters that pick the ids between two. If the query names ids, those of them that lie there: would the
+        database know both, it might read all that lie there.
+        """
+        if query.ids is None:
+            return {"lower": lower, "upper": upper}
+        return self._wanted([id for id in query.ids if lower < id < upper] or [""])
+
     def _parameters(self, owner: str, query: ArchiveQuery) -> dict[str, Any]:
         parameters: dict[str, Any] = {"whose": owner}
         if query.peer is not None:
             parameters["peerDigest"] = peerDigest(query.peer)
         if query.resource is not None:
             parameters |= {"resource": query.resource, "resourceDigest": resourceDigest(query.resource)}
-        if query.ids is not None:
-            parameters |= self._wanted(query.ids or [""])
         return parameters
 
     def _counted(
         self, connection: Connection, query: ArchiveQuery, parameters: dict[str, Any], lower: str, upper: str
     ) -> int | None:
         """How many there are between two ids, or None if that is too many to count."""
-        bounds = {"lower": lower, "upper": upper, "most": MAXIMUM_COUNT + 1}
+        bounds = self._between(query, lower, upper) | {"most": MAXIMUM_COUNT + 1}
         read, matching = connection.execute(self._sqlCounts[_shapeOf(query)], parameters | bounds).fetchone()
         return None if read > MAXIMUM_COUNT else int(matching)
 
@@ -315,7 +326,7 @@ class SQLArchives:
         octets, more, exhausted = 0, False, False
         while not more and not exhausted:
             most = min(READ_AT_ONCE, query.limit + 1 - len(found))
-            bounds = {"lower": lower, "upper": upper, "most": most, "skip": skip}
+            bounds = self._between(query, lower, upper) | {"most": most, "skip": skip}
             rows = connection.execute(statement, parameters | bounds).fetchall()
             for row in rows:
                 octets += len(row[4])

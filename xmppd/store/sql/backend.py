@@ -343,6 +343,9 @@ class PostgreSQLBackend(Backend):
         """A plain connection."""
         patience = {key: value for key, value in self._PATIENCE.items() if key not in self._url.query}
         connection: Connection = self._driverConnection(autocommit=True, client_encoding="UTF8", **patience)
+        # Every statement has an index that is read in order until there is enough. While statistics lag behind, the
+        # planner would rather collect all rows of an archive and sort them, for each page.
+        connection.execute("SET enable_bitmapscan = off")
         return connection
 
     def unavailable(self, error: BaseException) -> bool:
