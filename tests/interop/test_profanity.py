@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,59 @@ from tests.marks import spec
 MISSING = [program for program in ("profanity", "tmux", "openssl") if shutil.which(program) is None]
 
 
+class Relay:
+    """
+    Passes bytes on between a client and the server, until it is told to cut the connection.
+
+    @ivar port: where it listens.
+    """
+
+    def __init__(self, target: int) -> None:
+        """
+        @param target: the server's port.
+        """
+        self._target = target
+        self._listening = socket.create_server((ADDRESS, 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            server = socket.create_connection((ADDRESS, self._target))
+            self._pairs.append((client, server))
+            for source, drain in ((client, server), (server, client)):
+                threading.Thread(target=self._pass, args=(source, drain), daemon=True).start()
+
+    def _pass(self, source: socket.socket, drain: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                drain.sendall(data)
+            drain.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # cut, or ended by the other direction
+
+    def cut(self) -> None:
+        """End the connections there are, without a word of either side."""
+        while self._pairs:
+            for each in self._pairs.pop():
+                try:
+                    each.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # it is closed already
+                each.close()
+
+    def end(self) -> None:
+        """Cut everything, and take nobody any more."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self.cut()
+
+
 class Terminal:
     """
     A terminal in which somebody runs profanity.
@@ -24,12 +79,12 @@ class Terminal:
     @ivar folder: their home.
     """
 
-    def __init__(self, socket: Path, name: str, folder: Path, certificates: Path) -> None:
+    def __init__(self, tmux: Path, name: str, folder: Path, certificates: Path) -> None:
         """
-        @param socket: of tmux.
+        @param tmux: the socket of tmux.
         @param certificates: a folder of trusted certificates.
         """
-        self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        self._tmux = ["tmux", "-S", str(tmux), "-f", "/dev/null"]
         self.name = name
         self.folder = folder
         folder.mkdir(exist_ok=True)
@@ -68,16 +123,16 @@ class Terminal:
             time.sleep(0.05)
         raise AssertionError(f"{self.name} does not see {pattern!r} but:\n{screen.strip()}\n{self.log()[-2000:]}")
 
-    def logs(self, text: str) -> None:
+    def logs(self, text: str, times: int) -> None:
         """
-        Wait for something in profanity's log.
+        Wait until profanity has logged something so many times.
 
-        @raise AssertionError: it isn't there in time.
+        @raise AssertionError: it doesn't in time.
         """
         until = time.monotonic() + DEADLINE
-        while text not in self.log():
+        while self.log().count(text) < times:
             if time.monotonic() > until:
-                raise AssertionError(f"{self.name} does not log {text!r} but:\n{self.log()[-2000:]}")
+                raise AssertionError(f"{self.name} does not log {text!r} {times} times but:\n{self.log()[-2000:]}")
             time.sleep(0.05)
 
     def log(self) -> str:
@@ -114,18 +169,18 @@ class ProfanityTests(DaemonTestCase):
         self.addCleanup(self._endTerminals)
 
     @property
-    def socket(self) -> Path:
+    def tmux(self) -> Path:
         """The socket of a tmux of our own."""
         return self.daemon.folder / "tmux"
 
     def _endTerminals(self) -> None:
-        subprocess.run(["tmux", "-S", str(self.socket), "kill-server"], capture_output=True, timeout=DEADLINE)
+        subprocess.run(["tmux", "-S", str(self.tmux), "kill-server"], capture_output=True, timeout=DEADLINE)
 
-    def start(self, name: str) -> Terminal:
-        """Start profanity, and log in."""
-        terminal = Terminal(self.socket, name, self.daemon.folder / name, self.certificates)
+    def start(self, name: str, port: int = 0) -> Terminal:
+        """Start profanity, and log in; at the server's port if no other is given."""
+        terminal = Terminal(self.tmux, name, self.daemon.folder / name, self.certificates)
         terminal.shows(r"Profanity\. Type /help")
-        terminal.types(f"/connect {name}@{DOMAIN} server {ADDRESS} port {self.daemon.port} tls force")
+        terminal.types(f"/connect {name}@{DOMAIN} server {ADDRESS} port {port or self.daemon.port} tls force")
         terminal.shows("Enter password")
         terminal.types(name)
         terminal.shows("logged in successfully")
@@ -175,23 +230,24 @@ class ProfanityTests(DaemonTestCase):
 
     @spec("XEP-0198", "5")
     def test_resumption(self) -> None:
-        """Two sessions outlive the server's violent end: resumed, with contacts and conversation where they were."""
-        romeo, juliet = self.start("romeo"), self.start("juliet")
-        for person in (romeo, juliet):
-            person.types("/reconnect 1")
-            person.shows("Reconnect interval set to 1")
-        juliet.types(f"/msg romeo@{DOMAIN} before")
+        """A connection is cut three times while somebody goes on talking: all arrives, once, in the same session."""
+        relay = Relay(self.daemon.port)
+        self.addCleanup(relay.end)
+        romeo, juliet = self.start("romeo", relay.port), self.start("juliet")
+        romeo.types("/reconnect 1")
+        romeo.shows("Reconnect interval set to 1")
+        juliet.types(f"/msg romeo@{DOMAIN} <first>")
         romeo.shows("<< chat message: juliet@")
-        self.daemon.kill()
-        for person in (romeo, juliet):
-            person.logs("Lost connection")
-        self.daemon.start()
-        for person in (romeo, juliet):
-            person.logs("Session resumed successfully")
-        juliet.types("after")
+        for turn in range(3):
+            juliet.types(f"<{turn} before>")
+            relay.cut()
+            romeo.logs("Lost connection", turn + 1)
+            juliet.types(f"<{turn} after>")
+            romeo.logs("Session resumed successfully", turn + 1)
+        juliet.types("<last>")
         romeo.types("/win 2")
-        screen = romeo.shows("after")
-        self.assertEqual([screen.count(word) for word in ("before", "after")], [1, 1])
+        said = re.findall(r"<(\w+ ?\w*)>", romeo.shows("<last>"))
+        self.assertEqual(said, ["first", *(f"{turn} {when}" for turn in range(3) for when in ("before", "after")), "last"])
         self.assertEqual({each["state"] for each in self.daemon.streams()}, {"bound"})
         for person in (romeo, juliet):
             person.quits()
