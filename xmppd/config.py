@@ -146,7 +146,7 @@ class Limits:
     elements: int = option(_count, 20_000)
     attributes: int = option(readers.number(8), 64)
     namespaces: int = option(readers.number(16), 256)
-    unauthenticatedSeconds: int = option(_count, 30)
+    unauthenticatedSeconds: int = option(_count, 60)
     unauthenticatedBytes: int = option(readers.number(4096), 65_536)
     saslTries: int = option(readers.number(1, 5), 5)
     idleSeconds: int = option(readers.number(300, zero="never"), 600)
