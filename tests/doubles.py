@@ -35,6 +35,7 @@ from xmppd.ixmppd import (
     StoreUnavailable,
     TLSFacts,
     Veto,
+    VetoPredicate,
 )
 from xmppd.route.host import Host
 from xmppd.route.router import Router
@@ -233,6 +234,11 @@ class FakePresence:
     def passes(self, session: ISession, stanza: Stanza) -> bool:
         """See L{IPresence}."""
         return True
+
+    async def vetoOf(self, account: str) -> VetoPredicate | None:
+        """See L{IPresence}; the last veto decides, if there is one."""
+        found = self.vetoes[-1](account) if self.vetoes else None
+        return await found if isinstance(found, Deferred) else found
 
     def addVeto(self, veto: Veto) -> None:
         """See L{IPresence}."""

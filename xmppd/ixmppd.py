@@ -16,13 +16,15 @@ features, stores and the clock. Durable facts live behind the C{I...Store} inter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
@@ -297,6 +299,48 @@ class NodeSubscription:
     subid: str
     state: str
     options: str = "{}"
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WebRequest:
+    """
+    The head of an HTTP request.
+
+    @ivar method: in capital letters.
+    @ivar path: of the target, percent-encoded as it came, without query; begins with a slash.
+    @ivar query: what follows the question mark, or empty.
+    @ivar headers: values by name in small letters; several of one name are joined by commas.
+    @ivar length: octets of the body that follows; 0 for none, None if only its end will tell.
+    @ivar address: the client's address.
+    @ivar secure: whether the connection has TLS.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    length: int | None
+    address: str
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WebResponse:
+    """
+    An HTTP response. Headers that protect a browser, the date and the length are added to it.
+
+    @ivar headers: by name; one of them replaces what would be added.
+    @ivar body: the octets; or an iterator of them in portions, which is closed when nobody wants more.
+    @ivar length: how many octets the iterator gives.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterator[bytes] = b""
+    length: int | None = None
 
 
 # --- trust, login, accounts ---------------------------------------------------------------------------------------
@@ -728,8 +772,18 @@ class IHost(Interface):
     inbox: Callable[[Stanza, JID], None] | None = Attribute(
         "Takes whatever is for an address with a localpart at a service; set by the feature that serves it."
     )
+    rooms: IRooms | None = Attribute("The chat rooms, where the domain serves some.")
+    post: Callable[[Stanza], None] | None = Attribute(
+        "Takes messages and presence for the domain itself, and answers them; set by the feature that wants them."
+    )
     archives: IArchiveStore = Attribute("Archives of messages.")
     pubsub: INodeStore = Attribute("Nodes of publish-subscribe.")
+    personal: IPersonalNodes | None = Attribute("Publish-subscribe nodes of accounts, if a feature provides them.")
+    web: IWeb | None = Attribute("The web site; resources are mounted while features join. None where there is none.")
+    folder: Path | None = Attribute(
+        "The folder in which features of this domain may keep files; made by who needs it. None where there is none."
+    )
+    bytestreams: IBytestreams | None = Attribute("Decides about SOCKS5 connections; set by the feature that does.")
     stopping: bool = Attribute("Whether the server is shutting down: new streams are refused.")
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
@@ -781,6 +835,9 @@ class IHost(Interface):
 
     def unbind(session: ISession) -> None:
         """Take an ended session out of the tables."""
+
+    def request(stanza: Stanza, to: JID) -> None:
+        """Treat an IQ for an address of this domain as one for an account; for what C{inbox} has no answer to."""
 
     def option(feature: str, key: str) -> Any:
         """The value of a feature's option on this host."""
@@ -897,6 +954,9 @@ class IPresence(Interface):
         with C{service-unavailable} (section 8.5.3.1). Asked for each IQ get or set and for each unavailable presence.
         """
 
+    def vetoOf(account: str) -> Awaitable[VetoPredicate | None]:
+        """What says of an address that no presence may pass between it and an account, or None."""
+
     def addVeto(veto: Veto) -> None:
         """
         Let no presence pass between an account and the addresses a predicate names. C{veto} is called with the bare
@@ -912,6 +972,50 @@ class IPresence(Interface):
         """
 
 
+class IPersonalNodes(Interface):
+    """
+    The publish-subscribe nodes of one host's accounts (XEP-0163), for features that follow what users publish, or
+    publish what follows from something else their users do.
+    """
+
+    def configure(node: str, values: Mapping[str, tuple[str, ...]]) -> None:
+        """
+        How nodes of a name are configured if their creator doesn't say otherwise.
+
+        @param values: fields of the form C{pubsub#node_config}.
+        """
+
+    def follow(
+        node: str,
+        published: Callable[[Request, NodeItem], Any],
+        retracted: Callable[[Request, Sequence[str]], Any] | None = None,
+        emptied: Callable[[Request], Any] | None = None,
+    ) -> None:
+        """
+        Call coroutine functions when something has happened to any account's node of that name: with the request that
+        did it, whose target is the account, and an item, the ids of items, or nothing. They may raise StanzaError and
+        L{StoreUnavailable}, which are logged; the request has succeeded nevertheless.
+        """
+
+    def publish(request: Request, node: str, item: Element) -> Deferred[None]:
+        """
+        Publish an C{<item/>} in C{http://jabber.org/protocol/pubsub} for the account that a request of its owner is
+        about. Those who follow the node aren't called.
+        """
+
+    def retract(request: Request, node: str, ids: Sequence[str]) -> Deferred[None]:
+        """Delete items likewise, and tell who is to be told."""
+
+    def items(account: str, node: str) -> Deferred[Sequence[NodeItem]]:
+        """The items of a node in the order of publication; none if there is no such node."""
+
+    def item(account: str, node: str, id: str) -> Deferred[NodeItem | None]:
+        """One item, or None."""
+
+    def accessModel(account: str, node: str) -> Deferred[str | None]:
+        """The access model of a node, or None if there is no such node."""
+
+
 class IFeature(Interface):
     """A specification that can join a host. See L{xmppd.hooks.Feature}."""
 
@@ -919,6 +1023,149 @@ class IFeature(Interface):
 
     def join(host: IHost) -> None:
         """Register responders, hooks, stream features. Raises to stop the start-up."""
+
+
+class IRoomArchive(Interface):
+    """What keeps the messages of a service's rooms (XEP-0313). Set as L{IRooms.archive} when a host is made."""
+
+    namespaces: Sequence[str] = Attribute("Disco features of a room that is archived.")
+
+    def allot(room: str) -> str:
+        """
+        The id of a message that is about to be archived; it is told to everybody as its stanza id (XEP-0359). Per
+        message.
+
+        @param room: the room's bare JID.
+        """
+
+    def archive(room: str, id: str, stanza: Stanza, sender: str) -> Deferred[None] | None:
+        """
+        Keep a message. Per message.
+
+        @param id: from L{allot}.
+        @param stanza: as all occupants get it, without C{to}; its C{from} is an occupant JID or the room.
+        @param sender: the real bare JID of who sent it.
+        @return: None, or what fires when it is durable.
+        """
+
+    def retract(room: str, id: str, mark: bytes) -> Deferred[bool]:
+        """
+        A moderator retracts a message: leave nothing of it but a tombstone (XEP-0425 section 4). Answers whether it
+        was there.
+
+        @param mark: the elements for the inside of C{<retracted/>}.
+        """
+
+    def forget(room: str) -> Deferred[None]:
+        """The room is destroyed."""
+
+
+class IRooms(Interface):
+    """The chat rooms of one service (XEP-0045), for administrators and for other features of the same domain."""
+
+    archive: IRoomArchive | None = Attribute("Keeps what is said in rooms that are archived, if anything does.")
+
+    def names() -> Sequence[str]:
+        """The bare JIDs of all rooms, in order."""
+
+    def info(room: str) -> Mapping[str, Any] | None:
+        """
+        A room for people to look at, or None: C{jid}, C{name}, C{subject}, C{occupants} (how many clients), C{locked},
+        C{config} (a mapping) and C{affiliations} (by bare JID).
+        """
+
+    def destroy(room: str, venue: str | None = None, reason: str | None = None) -> Deferred[None]:
+        """Destroy a room. Fails with StanzaError item-not-found."""
+
+    def setAffiliation(room: str, jid: str, affiliation: str) -> Deferred[None]:
+        """
+        Change an affiliation with the power of an owner. Fails with StanzaError: item-not-found; bad-request for a
+        word that is no affiliation; jid-malformed; conflict for the last owner.
+        """
+
+    def mayRead(room: str, jid: JID) -> StanzaError | None:
+        """
+        Why somebody may not read what was said in a room, or None: whoever may enter may read, with a password only
+        who is in, or is a member (XEP-0313 section 5.1.2).
+        """
+
+    def seesJIDs(room: str, jid: JID) -> bool:
+        """Whether somebody may know who the occupants of a room are."""
+
+    def isArchived(room: str) -> bool:
+        """Whether there is such a room, and it is archived."""
+
+
+# --- other ways in ------------------------------------------------------------------------------------------------
+
+
+class IWebIntake(Interface):
+    """Takes the body of one HTTP request, portion by portion."""
+
+    def received(data: bytes) -> WebResponse | None:
+        """A portion has come. A response ends the matter: nothing more is called, the connection is closed."""
+
+    def finished() -> WebResponse | Deferred[WebResponse]:
+        """The body is complete."""
+
+    def aborted() -> None:
+        """The rest won't come, or came too slowly."""
+
+
+class IWebResource(Interface):
+    """What answers HTTP requests below a path."""
+
+    def respond(request: WebRequest) -> WebResponse | IWebIntake | Deferred[WebResponse | None] | None:
+        """
+        Answer a request; None: there is nothing by that name here. A request with a body is answered at once, by what
+        takes the body or by a refusal. May fail with L{StoreUnavailable}.
+        """
+
+
+class IWeb(Interface):
+    """The one web site of a server, on all its HTTP listeners."""
+
+    def mount(path: str, resource: IWebResource) -> None:
+        """
+        Have a resource asked about everything at and below a path ("/upload"). Several resources of one path are asked
+        in order, until one has an answer.
+        """
+
+    def address(domain: str) -> str | None:
+        """
+        The URL of the site for clients of a domain, without a slash at the end; None if there is none that they could
+        trust: no listener with TLS, or no certificate for the domain or one above it.
+        """
+
+
+class IRelayed(Interface):
+    """One connection to a SOCKS5 port whose request has been granted (XEP-0065)."""
+
+    address: str = Attribute("The peer's address.")
+
+    def join(other: IRelayed, paces: Sequence[Any], left: Callable[[], None]) -> None:
+        """
+        Pass octets on between the two from now on, until one ends. Called on one of the two.
+
+        @param paces: objects whose C{spend(octets)} answers for how many seconds to pause.
+        @param left: called when both are gone.
+        """
+
+    def abort() -> None:
+        """Close it."""
+
+
+class IBytestreams(Interface):
+    """Decides about the connections of a SOCKS5 port (XEP-0065)."""
+
+    endpoints: Sequence[str] = Attribute("Where to listen, as Twisted's endpoint strings.")
+    port: int = Attribute("The port that clients are told; set to the real one when it listens, unless configured.")
+
+    def arrived(connection: IRelayed, name: str) -> bool:
+        """A connection asks for a stream by the name (DST.ADDR) that both sides give; whether it is granted."""
+
+    def departed(connection: IRelayed) -> None:
+        """A connection that was granted is gone, without having been joined."""
 
 
 # --- stores -------------------------------------------------------------------------------------------------------

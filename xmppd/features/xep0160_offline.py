@@ -275,6 +275,9 @@ class OfflineMessages:
     def _keep(self, stanza: Stanza, done: Deferred[None] | None, bare: str) -> None:
         count = self._counts.get(bare, 0)
         if count >= self.host.limits.offlineMessages:
+            if stanza.archived:  # where its recipient will find it
+                self._settle(done)
+                return
             self._refuse(stanza, done, StanzaCondition.SERVICE_UNAVAILABLE)
             return
         self._counts[bare] = count + 1
@@ -459,6 +462,7 @@ class OfflineMessages:
         )
         stanza = stanza.extended(delay.toBytes(), (DELAY,))
         stanza.promise = []
+        stanza.archived = False  # or it was archived when it came
         delivery.gate.deliver(stanza)
         message = handOver(stanza, row.id)
         if message is None:
@@ -502,6 +506,6 @@ feature = Feature(
     name=NAME,
     specs=(Spec("XEP-0160", "1.0.1"), Spec("XEP-0203", "2.0"), Spec("XEP-0334", "1.0.0")),
     namespaces=(ns.OFFLINE,),
-    after=("xep0191_blocking",),
+    after=("xep0191_blocking", "xep0280_carbons", "xep0313_archive"),
     join=join,
 )

@@ -130,6 +130,9 @@ class Account:
         if not self._copied(stanza, to, False):
             return
         given = {session.full, *self._givenBy(to, stanza.attrs.get("type"))}
+        archived = session.slots.get("archived")
+        if archived is not None and archived[0] is stanza:  # the user may know, the recipient not (XEP-0313 section 3.5)
+            stanza = stanza.extended(archived[1], (f"{ns.STANZA_ID} stanza-id",))
         self._copy("sent", stanza, [each for each in self.wanting.values() if each.full not in given])
 
     def _givenBy(self, to: str, type: str | None) -> list[str]:
@@ -258,8 +261,7 @@ def join(host: IHost) -> None:
     host.respond("account", "set", DISABLE, carbons.disable)
     host.hooks.bound.addObserver(carbons.bound)
     host.hooks.ended.addObserver(carbons.ended)
-    hook = host.hooks.undeliverable
-    hook.change = (carbons.undeliverable, *hook.change)  # before those who keep the message and end the round
+    host.hooks.undeliverable.addChange(carbons.undeliverable)
 
 
 feature = Feature(
@@ -267,5 +269,6 @@ feature = Feature(
     specs=(Spec("XEP-0280", "1.0.1"),),
     namespaces=(ns.CARBONS, RULES),
     accountNamespaces=(ns.CARBONS,),
+    after=("xep0191_blocking", "xep0313_archive"),
     join=join,
 )

@@ -139,11 +139,14 @@ def deliverMessage(
 
 
 def store(host: IHost, stanza: Stanza, bare: str) -> None:
-    """Offer a message to whoever keeps those that can't be delivered; bounce it if nobody took it."""
+    """
+    Offer a message to whoever keeps those that can't be delivered; bounce it if nobody took it, and if it isn't in the
+    account's archive either.
+    """
     left: Stanza | None = stanza
     for take in host.hooks.undeliverable.change:
         left = take(left, bare)
         if left is None:
             return
-    if left is not None:
+    if left is not None and not left.archived:
         host.router.bounce(left, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))

@@ -53,11 +53,12 @@ class Stanza:
     @ivar attrs: the attributes; treat as read-only, except by what makes the stanza.
     @ivar childNames: the names of its child elements, in order.
     @ivar raw: the whole element as bytes, see the module.
+    @ivar archived: whether the archive of the account it is for has it (XEP-0313); None as long as nobody has decided.
     @ivar promise: None, or a list to which whoever takes the stanza adds what has to be settled before the server may
         acknowledge it to its sender (see L{xmppd.ixmppd.ICustody}). Changed copies share it.
     """
 
-    __slots__ = ("_elements", "attrs", "childNames", "kind", "name", "promise", "raw")
+    __slots__ = ("_elements", "archived", "attrs", "childNames", "kind", "name", "promise", "raw")
 
     def __init__(
         self, kind: str, name: str, attrs: dict[str, str], childNames: list[str] | tuple[str, ...], raw: bytes
@@ -68,6 +69,7 @@ class Stanza:
         self.childNames = childNames
         self.raw = raw
         self.promise: list[Any] | None = None
+        self.archived: bool | None = None
         self._elements: tuple[Element, ...] | None = None
 
     def __repr__(self) -> str:
@@ -180,14 +182,23 @@ class Stanza:
         @param addition: elements, as for L{Stanza.raw}.
         @param names: their names, "namespace local".
         """
+        copy = Stanza(self.kind, self.name, dict(self.attrs), self.childNames, self.raw)
+        copy.append(addition, names)
+        return copy
+
+    def append(self, addition: bytes, names: tuple[str, ...]) -> None:
+        """
+        Put more content at the end, in place: for all who are given this stanza. Parameters as for L{extended}.
+        """
         raw = self.raw
-        name, start = _head(raw)
-        if start.endswith(b"/>"):
-            raw = start[:-2] + b">" + addition + b"</" + name[1:] + b">"
+        if raw.endswith(b"/>"):  # there is nothing inside
+            name = _head(raw)[0]
+            self.raw = raw[:-2] + b">" + addition + b"</" + name[1:] + b">"
         else:
             end = raw.rindex(b"</")
-            raw = raw[:end] + addition + raw[end:]
-        return Stanza(self.kind, self.name, dict(self.attrs), [*self.childNames, *names], raw)
+            self.raw = raw[:end] + addition + raw[end:]
+        self.childNames = [*self.childNames, *names]
+        self._elements = None
 
     def without(self, names: frozenset[str]) -> Stanza:
         """A copy without the child elements of these names; the stanza itself if it has none."""

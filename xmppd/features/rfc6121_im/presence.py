@@ -362,6 +362,11 @@ class Presence:
 
         return self.rosters.run(owner, work)
 
+    def lists(self, owner: str, contact: str) -> bool | None:
+        """See L{IPresence}."""
+        roster = self.rosters.cached.get(owner)
+        return None if roster is None else roster.item(contact).listed
+
     # --- single contacts begin or cease to see the account
 
     def showTo(self, account: str, contact: str) -> None:
@@ -371,6 +376,7 @@ class Presence:
             for each in self._resources(account):
                 if each.presence is not None:
                     self._give(Fanout(each.presence), contact)
+            self.host.hooks.shown.notify(account, contact)
 
     def hideFrom(self, account: str, contact: str) -> None:
         """A contact is about to lose its subscription: every available resource becomes unavailable for it."""

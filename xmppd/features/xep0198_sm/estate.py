@@ -111,6 +111,7 @@ class Estate:
         copy = delayed(stanza, self._host.domain, entry.stamp)
         # What is kept for users who are away is for the account now; the rest is for a resource that isn't there.
         copy = copy.addressed({"to": self._bare} if outlasts(stanza) else {})
+        copy.archived = stanza.archived or False
         copy.promise = []
         if stanza.promise is not None:
             waiting: Deferred[None] = Deferred()

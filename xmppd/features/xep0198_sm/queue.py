@@ -38,8 +38,8 @@ FLEETING: Final = frozenset(
 )
 """Content that is worth nothing a moment later, and what stands beside it."""
 
-COPIES: Final = frozenset([f"{ns.CARBONS} sent", f"{ns.CARBONS} received"])
-"""Content of a copy (XEP-0280)."""
+COPIES: Final = frozenset([f"{ns.CARBONS} sent", f"{ns.CARBONS} received", f"{ns.ARCHIVE} result"])
+"""Content of a copy (XEP-0280, XEP-0313), which nobody but the client it was made for wants."""
 
 NOT_STORED: Final = COPIES | {f"{ns.HINTS} {hint}" for hint in ("no-store", "no-permanent-store", "no-storage")}
 """Content that says a message is not to be kept for somebody who is away (XEP-0334), or is a copy."""

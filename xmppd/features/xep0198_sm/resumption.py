@@ -381,6 +381,7 @@ class StreamManagement:
             except ValueError:
                 log.error("message {id} of the spool is not readable", id=message.id)
                 continue
+            stanza.archived = False  # or it was archived when it came
             entries.append(Entry(management, stanza, message.sequence, message.stamp, message.id))
         return entries
 
