@@ -1,0 +1,622 @@
+"""
+The web site of a server, on every listener for HTTP: the adapter between Twisted's HTTP and L{IWebResource}.
+
+Theory of operation
+===================
+
+L{WebSite} knows the resources, which features mount while they join. A L{WebChannel} is one connection: Twisted's
+C{HTTPChannel} reads heads and frames bodies, and a stricter clock stands beside it. Each request is an L{Exchange},
+which stands where Twisted has its C{Request}: that one collects a body before anybody is asked, while here the resource
+is asked when the head is there, and a body goes to it portion by portion or is refused before it comes.
+
+Nothing a client does keeps anything for long. A head has L{HEAD_SECONDS} from its first octet, a body has the time that
+its length takes at L{SLOWEST} octets a second, a connection between requests may be silent for L{IDLE_SECONDS}, and
+whoever doesn't read what it has asked for is given up after L{STALL_SECONDS} in which no portion has gone. Connections
+are counted together with those of XMPP clients. A body's octets are never kept here; what a response streams is asked
+for only while the client reads.
+
+When a request is refused before its body has come, the answer is sent at once, and what the client still sends is
+thrown away for some seconds: a socket that is closed over unread input resets the connection, and the client might
+never see the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_address
+from typing import Any, Final
+
+import idna
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IPushProducer
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
+from twisted.web.http_headers import Headers
+from zope.interface import implementer
+
+from xmppd.ixmppd import IClock, IWeb, IWebIntake, IWebResource, StoreUnavailable, WebRequest, WebResponse
+from xmppd.net.admission import Admission
+
+log = Logger(namespace="xmppd.http")
+
+ALPN: Final = b"http/1.1"
+
+HEAD_BYTES: Final = 16384
+"""Octets of a request line and headers together."""
+
+HEADERS: Final = 100
+"""Headers of a request."""
+
+HEAD_SECONDS: Final = 20.0
+"""How long a head may take: TLS's handshake included, for the first."""
+
+IDLE_SECONDS: Final = 60.0
+"""How long a connection may be silent between requests and inside a body."""
+
+BODY_SECONDS: Final = 30.0
+"""What a body may take besides the time for its length."""
+
+SLOWEST: Final = 4096
+"""Octets a second: whoever sends a body more slowly doesn't finish it."""
+
+STALL_SECONDS: Final = 60.0
+"""How long a client may let a response wait."""
+
+CLOSING_SECONDS: Final = 5.0
+"""How long a client may take to read a refusal, and to end its side."""
+
+CLOSING_BYTES: Final = 4 << 20
+"""How much of a refused body is thrown away meanwhile."""
+
+NO_BODY: Final = frozenset({204, 304})
+
+PROTECTION: Final[Mapping[str, str]] = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""The headers of every response that doesn't bring its own."""
+
+
+def plain(status: int, headers: Mapping[str, str] | None = None) -> WebResponse:
+    """A response that says its status in words."""
+    text = f"{status} {RESPONSES.get(status, b'').decode()}\n".encode()
+    body = b"" if status in NO_BODY else text
+    return WebResponse(status, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}, body)
+
+
+@implementer(IWeb)
+class WebSite:
+    """
+    What there is to be had by HTTP. See L{IWeb}.
+
+    @ivar port: where HTTPS is served, or None if it isn't.
+    """
+
+    def __init__(self, port: int | None = None, certified: Callable[[str], object | None] = lambda name: None) -> None:
+        """
+        @param certified: answers the certificate for a domain, or None.
+        """
+        self.port = port
+        self._certified = certified
+        self._mounts: dict[str, list[IWebResource]] = {}
+
+    def mount(self, path: str, resource: IWebResource) -> None:
+        """See L{IWeb}."""
+        if not path.startswith("/") or path.endswith("/"):
+            raise ValueError(f"{path!r} is no path to mount something at")
+        self._mounts.setdefault(path, []).append(resource)
+
+    def address(self, domain: str) -> str | None:
+        """See L{IWeb}."""
+        if self.port is None:
+            return None
+        name = domain
+        while name and self._certified(name) is None:
+            name = name.partition(".")[2]
+        if not name:
+            return None
+        return f"https://{idna.encode(name).decode()}" + ("" if self.port == 443 else f":{self.port}")
+
+    def place(self, path: str) -> str | None:
+        """The longest path at or above this one where something is mounted, or None."""
+        while path not in self._mounts:
+            path = path.rpartition("/")[0]
+            if not path:
+                return None
+        return path
+
+    def ask(self, request: WebRequest) -> Any:
+        """The first answer of the resources there: a response, an intake, a Deferred of a response, or None."""
+        place = self.place(request.path)
+        resources = [] if place is None else self._mounts[place]
+        if request.length != 0:
+            answers = (resource.respond(request) for resource in resources)
+            return next((answer for answer in answers if answer is not None), None)
+        return Deferred.fromCoroutine(self._askInTurn(resources, request))
+
+    async def _askInTurn(self, resources: list[IWebResource], request: WebRequest) -> Any:
+        for resource in tuple(resources):
+            answer: Any = resource.respond(request)
+            if isinstance(answer, Deferred):
+                answer = await answer
+            if answer is not None:
+                return answer
+        return None
+
+
+class BadRequest(Exception):
+    """
+    A head that can't be answered otherwise.
+
+    @ivar status: with what it is.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def pathOf(target: str) -> tuple[str, str]:
+    """
+    Path and query of a request's target (RFC 9112 section 3.2).
+
+    @raise BadRequest: it has none.
+    """
+    if target == "*":
+        return "/", ""
+    if target.lower().startswith(("http://", "https://")):
+        target = "/" + target.partition("://")[2].partition("/")[2]
+    if not target.startswith("/"):
+        raise BadRequest(400)
+    path, _, query = target.partition("?")
+    return path, query
+
+
+@implementer(IPushProducer)
+class Exchange:
+    """
+    One request and its response; what Twisted's C{HTTPChannel} takes for its request.
+
+    @ivar requestHeaders: what the client has sent.
+    @ivar responseHeaders: what the channel wants to be said.
+    @ivar answered: whether the response has begun.
+    """
+
+    def __init__(self, channel: WebChannel, queued: object = None) -> None:
+        self.requestHeaders = Headers()
+        self.responseHeaders = Headers()
+        self.answered = False
+        self._channel = channel
+        self._site = channel.shared.site
+        self._head: WebRequest | None = None
+        self._intake: IWebIntake | None = None
+        self._body: Iterator[bytes] | None = None
+        self._status = 0
+        self._octets = 0
+        self._paused = self._sending = self._gone = False
+        self._stalled: Any = None
+
+    # --- from the channel
+
+    def parseCookies(self) -> None:
+        """Nothing here has cookies."""
+
+    def begun(self, method: bytes, target: bytes, version: bytes, length: int | None) -> None:
+        """
+        The head is complete.
+
+        @param length: octets of the body to come; None if only its end will tell.
+        """
+        try:
+            self._head = self._readHead(method.decode("ascii"), target.decode("ascii"), version, length)
+        except BadRequest as error:
+            self._refuse(plain(error.status))
+            return
+        if length == 0:
+            return
+        answer = self._asked()
+        if IWebIntake.providedBy(answer):
+            self._intake = answer
+        elif isinstance(answer, WebResponse):
+            self._refuse(answer)
+        else:
+            if isinstance(answer, Deferred):
+                log.error("a resource at {place} did not take a body at once", place=self._place())
+                answer.addErrback(lambda failure: None)
+            self._refuse(plain(404 if answer is None else 500))
+
+    def _readHead(self, method: str, target: str, version: bytes, length: int | None) -> WebRequest:
+        headers = {
+            name.decode("ascii").lower(): ",".join(value.decode("latin-1") for value in values)
+            for name, values in self.requestHeaders.getAllRawHeaders()
+        }
+        if version == b"HTTP/1.1" and len(self.requestHeaders.getRawHeaders(b"Host", ())) != 1:
+            raise BadRequest(400)
+        path, query = pathOf(target)
+        channel = self._channel
+        return WebRequest(
+            method.upper(), path, query, headers, length, channel.clientAddress(headers), channel.isSecure()
+        )
+
+    def _asked(self) -> Any:
+        assert self._head is not None
+        try:
+            return self._site.ask(self._head)
+        except Exception:
+            return self._mistake(Failure())
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A portion of the body has come."""
+        if self._intake is None or self.answered:
+            return
+        try:
+            response = self._intake.received(data)
+        except Exception:
+            self._intake.aborted()
+            response = self._mistake(Failure())
+        if response is not None:
+            self._intake = None
+            self._refuse(response)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The request is complete."""
+        if self.answered:
+            return
+        if self._intake is None:
+            answer = self._asked()
+        else:
+            intake, self._intake = self._intake, None
+            try:
+                answer = intake.finished()
+            except Exception:
+                answer = self._mistake(Failure())
+        if isinstance(answer, Deferred):
+            answer.addErrback(self._mistake).addCallback(self._respond)
+        else:
+            self._respond(answer)
+
+    def _mistake(self, failure: Failure) -> WebResponse:
+        if failure.check(StoreUnavailable):
+            return plain(503, {"Retry-After": "30"})
+        log.failure("answering a request at {place} failed", failure, place=self._place())
+        return plain(500)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client has gone."""
+        self._gone = True
+        self._goOn()
+        intake, self._intake = self._intake, None
+        if intake is not None:
+            intake.aborted()
+        self._closeBody()
+
+    # --- the response
+
+    def _refuse(self, response: WebResponse) -> None:
+        """Answer before the body is there, and read no more."""
+        self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        self.answered = True
+        if isinstance(response.body, bytes):
+            self._writeHead(response, len(response.body))
+            self._channel.write(response.body)
+            self._octets = len(response.body)
+        self._logged()
+        self._channel.linger()
+
+    def _respond(self, response: WebResponse | None) -> None:
+        if response is None:
+            response = plain(404)
+        self._body = None if isinstance(response.body, bytes) else response.body
+        if self._gone:
+            self._closeBody()
+            return
+        self.answered = True
+        octets = len(response.body) if isinstance(response.body, bytes) else response.length
+        self._writeHead(response, octets)
+        silent = response.status in NO_BODY or (self._head is not None and self._head.method == "HEAD")
+        if isinstance(response.body, bytes):
+            if not silent:
+                self._channel.write(response.body)
+                self._octets = len(response.body)
+            self._done()
+        elif silent:
+            self._closeBody()
+            self._done()
+        else:
+            self._channel.registerProducer(self, True)
+            self.resumeProducing()
+
+    def _writeHead(self, response: WebResponse, octets: int | None) -> None:
+        headers = self.responseHeaders
+        shared = self._channel.shared
+        given: dict[str, str] = {**PROTECTION, **response.headers}
+        given["Date"] = datetimeToString(shared.clock.seconds()).decode("ascii")
+        if octets is not None and response.status not in NO_BODY:
+            given["Content-Length"] = str(octets)
+        elif octets is None:
+            headers.setRawHeaders(b"Connection", [b"close"])
+            self._channel.persistent = 0
+        for name, value in given.items():
+            headers.setRawHeaders(name.encode("ascii"), [value.encode("utf-8")])
+        if not self._channel.persistent:
+            headers.setRawHeaders(b"Connection", [b"close"])
+        self._status = response.status
+        reason = RESPONSES.get(response.status, b"Unknown")
+        self._channel.writeHeaders(b"HTTP/1.1", b"%d" % response.status, reason, headers)
+
+    def resumeProducing(self) -> None:
+        """The client reads: portion after portion, until it is enough."""
+        self._goOn()
+        self._paused = False
+        if self._sending:
+            return
+        self._sending = True
+        try:
+            while not self._paused and not self._gone and self._body is not None:
+                self._sendPortion(self._body)
+        finally:
+            self._sending = False
+
+    def _sendPortion(self, body: Iterator[bytes]) -> None:
+        try:
+            portion = next(body, None)
+        except Exception:
+            log.failure("a response at {place} broke off", place=self._place())
+            self._channel.hangUp()
+            return
+        if portion is not None:
+            self._octets += len(portion)
+            self._channel.write(portion)
+            return
+        self._closeBody()
+        self._channel.unregisterProducer()
+        self._done()
+
+    def pauseProducing(self) -> None:
+        """The client doesn't read."""
+        self._paused = True
+        if self._stalled is None:
+            self._stalled = self._channel.shared.clock.callLater(STALL_SECONDS, self._channel.hangUp)
+
+    def stopProducing(self) -> None:
+        """The client has gone."""
+        self._gone = True
+        self._goOn()
+        self._closeBody()
+
+    def _goOn(self) -> None:
+        stalled, self._stalled = self._stalled, None
+        if stalled is not None and stalled.active():
+            stalled.cancel()
+
+    def _closeBody(self) -> None:
+        body, self._body = self._body, None
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+
+    def _done(self) -> None:
+        self._logged()
+        self._channel.requestDone(self)
+
+    def _place(self) -> str:
+        """Where the request went, without what only the client should know."""
+        return (self._head and self._site.place(self._head.path)) or "-"
+
+    def _logged(self) -> None:
+        log.info(
+            "request: address={address} method={method} at={place} status={status} octets={octets}",
+            address=self._head.address if self._head else self._channel.address,
+            method=self._head.method if self._head else "-",
+            place=self._place(),
+            status=self._status,
+            octets=self._octets,
+        )
+
+
+_Untyped: Any = HTTPChannel
+"""Twisted's channel has no annotations."""
+
+
+class WebChannel(_Untyped):  # type: ignore[misc]
+    """
+    One connection.
+
+    @ivar shared: the listener's factory.
+    @ivar address: where it comes from.
+    """
+
+    maxHeaders = HEADERS
+    totalHeadersSize = HEAD_BYTES
+    MAX_LENGTH = HEAD_BYTES
+    requestFactory = Exchange
+    timeOut = IDLE_SECONDS
+    abortTimeout = CLOSING_SECONDS
+
+    def __init__(self, shared: WebFactory) -> None:
+        super().__init__()
+        self.shared = shared
+        self.address = ""
+        self._countedAs: str | None = None
+        self._deadline: Any = None
+        self._discarded = 0
+
+    def callLater(self, period: float, function: Callable[..., object]) -> Any:
+        """How L{HTTPChannel} measures silence."""
+        return self.shared.clock.callLater(period, function)
+
+    # --- beginning and end
+
+    def connectionMade(self) -> None:
+        """See L{HTTPChannel}."""
+        peer: Any = self.transport.getPeer()
+        self.address = getattr(peer, "host", None) or "unix"
+        super().connectionMade()
+        self._expect(HEAD_SECONDS)
+        counted = self.address if not self._fromProxy() else f"{self.address}:{getattr(peer, 'port', 0)}"
+        refusal = self.shared.admission.connected(counted)
+        if refusal is not None:
+            log.info("connection refused: address={address} reason={reason}", address=self.address, reason=refusal)
+            self.hangUp()
+            return
+        self._countedAs = counted
+        self.shared.connections.add(self)
+
+    def _fromProxy(self) -> bool:
+        """Whether a reverse proxy on this machine speaks for its clients."""
+        if not self.shared.proxied:
+            return False
+        try:
+            return ip_address(self.address).is_loopback
+        except ValueError:
+            return self.address == "unix"
+
+    def clientAddress(self, headers: Mapping[str, str]) -> str:
+        """The client's address, if need be as the reverse proxy tells it."""
+        told = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        if told and self._fromProxy():
+            try:
+                return str(ip_address(told))
+            except ValueError:
+                pass
+        return self.address
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """See L{HTTPChannel}."""
+        self._cancelDeadline()
+        super().connectionLost(reason)
+        if self._countedAs is not None:
+            self.shared.admission.disconnected(self._countedAs)
+            self._countedAs = None
+            self.shared.connections.discard(self)
+
+    def hangUp(self) -> None:
+        """Close it at once."""
+        self.transport.abortConnection()
+
+    def loseConnection(self) -> None:
+        """See L{HTTPChannel}; but not for longer than a moment."""
+        if getattr(self, "_abortingCall", None) is None:
+            self._abortingCall = self.callLater(CLOSING_SECONDS, self.forceAbortClient)
+        super().loseConnection()
+
+    def timeoutConnection(self) -> None:
+        """The client has been silent for too long."""
+        self.loseConnection()
+
+    def forceAbortClient(self) -> None:
+        """It doesn't go by itself."""
+        self._abortingCall = None
+        self.hangUp()
+
+    def linger(self) -> None:
+        """Everything is said: throw away what comes, and close."""
+        self._cancelDeadline()
+        self.setTimeout(None)
+        self.persistent = 0
+        self.dataReceived = self._discard  # type: ignore[method-assign]
+        self._expect(CLOSING_SECONDS)
+        end = None if self.isSecure() else getattr(self.transport, "loseWriteConnection", None)
+        self._networkProducer.resumeProducing()
+        self._networkProducer.unregisterProducer()
+        if end is not None:
+            end()
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > CLOSING_BYTES:
+            self.hangUp()
+
+    # --- time
+
+    def _expect(self, seconds: float) -> None:
+        """What is going on has to be over by then."""
+        self._cancelDeadline()
+        self._deadline = self.shared.clock.callLater(seconds, self._tooSlow)
+
+    def _cancelDeadline(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None and deadline.active():
+            deadline.cancel()
+
+    def _tooSlow(self) -> None:
+        self._deadline = None
+        self.hangUp()
+
+    # --- requests
+
+    def dataReceived(self, data: bytes) -> None:
+        """See L{HTTPChannel}."""
+        if self._deadline is None and not self._handlingRequest:
+            self._expect(HEAD_SECONDS)
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        """See L{HTTPChannel}: the body isn't asked for before somebody wants it."""
+        request = self.requests[-1]
+        self.persistent = self.checkPersistence(request, self._version)
+        self._cancelDeadline()
+        if self.length != 0:
+            self._expect(BODY_SECONDS + (self.length or 0) / SLOWEST)
+        request.begun(self._command, self._path, self._version, self.length)
+        expected = request.requestHeaders.getRawHeaders(b"Expect", [b""])[0].lower()
+        if expected == b"100-continue" and self._version == b"HTTP/1.1" and self.length != 0 and not request.answered:
+            self._send100Continue()
+
+    def allContentReceived(self) -> None:
+        """See L{HTTPChannel}."""
+        if not self.requests[-1].answered:
+            self._cancelDeadline()
+        super().allContentReceived()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """See L{HTTPChannel}: a head without end."""
+        self._respondToBadRequestAndDisconnect()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """What Twisted calls for a request that is none."""
+        body = b"400 Bad Request\n"
+        headers = Headers({b"Connection": [b"close"], b"Content-Length": [b"%d" % len(body)]})
+        for name, value in PROTECTION.items():
+            headers.setRawHeaders(name.encode("ascii"), [value.encode("ascii")])
+        self.writeHeaders(b"HTTP/1.1", b"400", b"Bad Request", headers)
+        self.write(body)
+        log.info("bad request: address={address}", address=self.address)
+        self.linger()
+        self.lineReceived = self.rawDataReceived = lambda data: None
+
+
+class WebFactory(Factory):
+    """
+    What the connections of one listener share.
+
+    @ivar connections: those that are open.
+    @ivar proxied: whether a reverse proxy may stand in front: connections from this machine are its, which aren't
+        counted by address, and it tells the client's in X-Forwarded-For.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        site: WebSite,
+        clock: IClock,
+        admission: Admission,
+        connections: set[WebChannel] | None = None,
+        proxied: bool = False,
+    ) -> None:
+        self.site = site
+        self.clock = clock
+        self.admission = admission
+        self.connections: set[WebChannel] = set() if connections is None else connections
+        self.proxied = proxied
+
+    def buildProtocol(self, addr: IAddress | None) -> WebChannel:
+        """See L{Factory}."""
+        channel = WebChannel(self)
+        channel.factory = self
+        return channel
