@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--database", help="URL of an empty database; SQLite in a temporary folder by default")
     parser.add_argument("--postgresql", action="store_true", help="with a PostgreSQL started for this run")
     parser.add_argument("--states", default=",".join(state.name.lower() for state in State), help="of recipients")
+    parser.add_argument("--pace", type=float, default=0.0, help="seconds between bursts of a sender, at most")
     parser.add_argument("--folder", type=Path, help="keep everything here, in place of a temporary folder")
     parser.add_argument("--json", action="store_true", help="print JSON alone")
     return parser.parse_args()
@@ -33,7 +34,10 @@ def arguments() -> argparse.Namespace:
 async def course(options: argparse.Namespace, folder: Path) -> Report:
     """One run in a folder."""
     states = [State[name.upper()] for name in options.states.split(",")]
-    return await Course(folder, options.messages, options.kills, options.seed, options.database, states).run()
+    plan = Course(
+        folder, options.messages, options.kills, options.seed, options.database, states, options.pace
+    )
+    return await plan.run()
 
 
 def main() -> int:

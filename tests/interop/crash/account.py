@@ -27,6 +27,10 @@ class State(Enum):
     """Logs in for the first time at the end."""
     FLAPPING = auto()
     """Cut and resumed again and again."""
+    FORGETFUL = auto()
+    """Like FLAPPING, but half of the time begins a new session in place of resuming the old one."""
+    UNRESUMABLE = auto()
+    """Like SLOW, but without resumption."""
     INACTIVE = auto()
     """Like ACKING, but says that nobody looks (XEP-0352)."""
 

@@ -99,6 +99,9 @@ class Person:
             self.token = answer.get("id") if self.resumable else None
             if answer.tag == SM + "failed" or (self.resumable and self.token is None):
                 raise Refused("stream management is not to be had")
+            for element in wire.skipped:  # came before counting began
+                if element.tag == CLIENT + "message":
+                    self.message(element)
         self.begin(wire)
 
     async def listen(self, wire: Wire, seconds: float | None = None) -> bool:
@@ -163,10 +166,17 @@ class Sender(Person):
     """
 
     def __init__(
-        self, daemon: Daemon, name: str, dice: random.Random, letters: Sequence[Letter], resumable: bool = True
+        self,
+        daemon: Daemon,
+        name: str,
+        dice: random.Random,
+        letters: Sequence[Letter],
+        resumable: bool = True,
+        pace: float = 0.0,
     ) -> None:
         super().__init__(daemon, name, dice)
         self.resumable = resumable
+        self._pace = pace
         self.letters = letters
         self.done = 0
         self.running = False
@@ -188,7 +198,7 @@ class Sender(Person):
             try:
                 wire = self.wire if self.wire is not None and not self.wire.lost else await self.connect()
                 while self._waiting or self._unacknowledged:
-                    self._burst(wire)
+                    await self._burst(wire)
                     if not await self.listen(wire, 0.5):
                         wire.send("<r xmlns='urn:xmpp:sm:3'/>")
             except Gone:
@@ -200,11 +210,13 @@ class Sender(Person):
         self._waiting.extend(letters)
         self._byId.update((each.id, each) for each in letters)
 
-    def _burst(self, wire: Wire) -> None:
+    async def _burst(self, wire: Wire) -> None:
         """Send some letters if there is room for them."""
         room = min(WINDOW - len(self._unacknowledged), len(self._waiting), self._dice.randint(1, 20))
         if room <= 0 or len(self._unacknowledged) > WINDOW // 2:
             return
+        if self._pace:
+            await self.pause(0.0, self._pace)
         for _ in range(room):
             letter = self._waiting.popleft()
             self._unacknowledged.append(letter)
@@ -274,9 +286,11 @@ class Recipient(Person):
         self.box = Box(name, state)
         self.notResumed = self.box.notResumed
         self.managed = state not in (State.PLAIN, State.SLUGGISH)
-        self.receiveBuffer = 4096 if state in (State.SLUGGISH, State.SLOW) else 0
+        self.resumable = state is not State.UNRESUMABLE
+        self.receiveBuffer = 4096 if state in (State.SLUGGISH, State.SLOW, State.UNRESUMABLE) else 0
         self.home = asyncio.Event()
         self.present = asyncio.Event()
+        self._known = False
         self._late: asyncio.Task[None] | None = None
         self._dozing: asyncio.Task[None] | None = None
 
@@ -318,19 +332,22 @@ class Recipient(Person):
     async def _online(self, wire: Wire) -> None:
         if self.receiveBuffer:
             self._dozing = asyncio.create_task(self._doze(wire))
-        flapping = self.box.state is State.FLAPPING
+        flapping = self.box.state in (State.FLAPPING, State.FORGETFUL)
         until = asyncio.get_running_loop().time() + self._dice.uniform(0.02, 0.8)
         while True:
             left = until - asyncio.get_running_loop().time()
             if flapping and left <= 0 and not self.home.is_set():
                 wire.cut()
+                if self.box.state is State.FORGETFUL and self._dice.random() < 0.5:
+                    self.token = None
                 await self.pause(0.0, 0.4)
                 raise Gone
             await self.listen(wire, max(left, 0.05) if flapping and not self.home.is_set() else 1.0)
 
     def begin(self, wire: Wire) -> None:
         """See L{Person}."""
-        wire.send("<presence/>")
+        self._known = False
+        self._appear(wire)
         if self.box.state is State.INACTIVE:
             wire.send("<inactive xmlns='urn:xmpp:csi:0'/>")
         self.present.set()
@@ -338,8 +355,20 @@ class Recipient(Person):
     def goOn(self, wire: Wire) -> None:
         """See L{Person}."""
         self.box.resumed += 1
+        if not self._known:
+            self._appear(wire)
         if self.box.state is State.INACTIVE:
             wire.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+
+    def _appear(self, wire: Wire) -> None:
+        """Send presence, the first stanza of a session."""
+        wire.send("<presence/>")
+        if self.managed and self._dice.random() < 0.5:
+            wire.send("<r xmlns='urn:xmpp:sm:3'/>")
+
+    def acknowledged(self, h: int) -> None:
+        """See L{Person}: the server knows that we are here, or it is told again."""
+        self._known = h > 0
 
     def message(self, element: Element) -> None:
         """See L{Person}."""
@@ -352,7 +381,7 @@ class Recipient(Person):
         state = self.box.state
         if self.home.is_set():
             super().asked(wire)
-        elif state is State.SLOW:
+        elif state in (State.SLOW, State.UNRESUMABLE):
             if self._late is None or self._late.done():
                 self._late = asyncio.create_task(self._answerLate(wire))
         elif state is not State.HIBERNATING or self._dice.random() < 0.5:

@@ -26,6 +26,9 @@ SENDERS = 4
 HOMECOMING = 2
 """How many of the kills happen while everybody comes home."""
 
+STEADY = frozenset(set(State) - {State.PLAIN, State.SLUGGISH, State.OFFLINE, State.FORGETFUL, State.UNRESUMABLE})
+"""States of those whose sessions last."""
+
 QUIET = 8.0
 """Seconds in which nothing arrives, after which what is missing is lost."""
 
@@ -78,7 +81,7 @@ class People:
     @ivar letters: everything that is to be sent.
     """
 
-    def __init__(self, daemon: Daemon, dice: random.Random, messages: int, states: Sequence[State]) -> None:
+    def __init__(self, daemon: Daemon, dice: random.Random, messages: int, states: Sequence[State], pace: float = 0.0) -> None:
         self._daemon = daemon
         self._dice = dice
         self.recipients = [
@@ -87,7 +90,7 @@ class People:
         self.letters: list[Letter] = []
         self._places: dict[tuple[str, str], int] = {}
         self.senders = [
-            Sender(daemon, name, dice, self.write(name, count), resumable)
+            Sender(daemon, name, dice, self.write(name, count), resumable, pace)
             for name, count, resumable in _shares(messages)
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,7 +108,7 @@ class People:
             key = sender, recipient.name
             place = self._places[key] = self._places.get(key, -1) + 1
             octets = 6000 if self._dice.random() < 0.02 else self._dice.randint(40, 800)
-            full = recipient.managed and self._dice.random() < 0.25
+            full = recipient.box.state in STEADY and self._dice.random() < 0.25
             written.append(Letter(f"{sender}-{recipient.name}-{place}", *key, place, octets, full))
         self.letters += written
         return written
@@ -214,10 +217,14 @@ class Course:
         seed: int,
         database: str | None = None,
         states: Sequence[State] = tuple(State),
+        pace: float = 0.0,
     ) -> None:
+        """
+        @param pace: seconds between bursts of a sender, at most.
+        """
         self._dice = random.Random(seed)
         self._daemon = Daemon(folder, database)
-        self._people = People(self._daemon, self._dice, messages, states)
+        self._people = People(self._daemon, self._dice, messages, states, pace)
         self._kills = kills
         self.report = Report(seed, messages, [])
 

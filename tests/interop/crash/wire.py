@@ -54,10 +54,12 @@ class Wire(asyncio.Protocol):
     breaks, and reads on when it is told to pause.
 
     @ivar lost: whether nothing more will come.
+    @ivar skipped: what came while something else was expected.
     """
 
     def __init__(self) -> None:
         self.lost = False
+        self.skipped: list[Element] = []
         self._transport: asyncio.Transport | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -201,7 +203,7 @@ class Wire(asyncio.Protocol):
 
     async def expect(self, *names: str) -> Element:
         """
-        The next element with one of these names; others are dropped.
+        The next element with one of these names; others are C{skipped}.
 
         @raise Gone: there will be none, or it takes too long.
         """
@@ -212,6 +214,7 @@ class Wire(asyncio.Protocol):
                 raise Gone("nothing came")
             if element.tag in names:
                 return element
+            self.skipped.append(element)
 
     async def ask(self, id: str, type: str, payload: str) -> Element:
         """
