@@ -1,0 +1,1 @@
+"""Tests of L{xmppd.features.xep0060_pubsub}."""
