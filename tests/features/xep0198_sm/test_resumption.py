@@ -477,6 +477,36 @@ class CrashTests(ManagementTestCase):
         self.kill()
         self.assertIn(f" h='{acked}'".encode(), self.romeo.resume())
 
+    @spec("RFC 6120", "10.1")
+    def test_orderOfMixedNumbers(self) -> None:
+        """Messages come in the order in which they came, whatever numbers several crashes have left."""
+        self.juliet.cut()
+        for text in "abcd":
+            self.romeo.say(JULIET, text)
+        self.romeo.ask()
+        rows = [message.id for message in self.held(self.juliet)]
+        token, base = self.juliet.token, len(self.juliet.got)
+        numbers = [0, base + 3, base + 1, 0]
+        self.successResultOf(self.store._store.spool.hold(rows, token, numbers))  # type: ignore[arg-type]
+        self.kill()
+        self.juliet.resume()
+        self.assertEqual(self.juliet.bodies(), ["a", "b", "c", "d"])
+
+    def test_numberedWhenWritten(self) -> None:
+        """A message that is being written while the client comes back has its number in the spool afterwards."""
+        self.juliet.cut()
+        self.kill()
+        self.romeo = self.client("romeo@example.org/balcony")
+        add, written = self.store.spool.add, Deferred()
+        self.store.spool.add = lambda messages: written.addCallback(lambda _: add(messages))
+        self.romeo.say(JULIET, "a")
+        self.store.spool.add = add
+        self.juliet.resume()
+        self.assertEqual(self.juliet.take(), [])
+        written.callback(None)
+        self.turns()
+        self.assertEqual([message.sequence for message in self.held(self.juliet)], [len(self.juliet.got) + 1])
+
     def test_countsOfTheClient(self) -> None:
         """C{<resumed/>} counts at least what was acknowledged."""
         self.romeo.say(JULIET, "a")

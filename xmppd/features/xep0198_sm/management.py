@@ -582,7 +582,12 @@ class Management:
             self._pending = []
 
     async def _renumber(self) -> None:
-        """After a crash: note the new numbers in the spool, so that another crash finds them."""
+        """
+        After a crash: note the new numbers in the spool, so that another crash finds them. What is being written just
+        now is being written without a number.
+        """
+        for written in tuple(self._spooled):
+            await written
         entries = self.queue.where(lambda entry: entry.row is not None)
         rows = [entry.row for entry in entries if entry.row is not None]
         try:

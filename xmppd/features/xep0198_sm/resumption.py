@@ -24,7 +24,7 @@ from xmppd.features.xep0198_sm.custody import SLOT as CUSTODY_SLOT
 from xmppd.features.xep0198_sm.custody import Custodies
 from xmppd.features.xep0198_sm.estate import delayed
 from xmppd.features.xep0198_sm.management import Management
-from xmppd.features.xep0198_sm.queue import Entry, HandledCountTooHigh, HandledCountTooLow, ahead, number
+from xmppd.features.xep0198_sm.queue import Entry, HandledCountTooHigh, HandledCountTooLow, number
 from xmppd.ixmppd import (
     IAccount,
     IClientStream,
@@ -32,7 +32,6 @@ from xmppd.ixmppd import (
     ISession,
     IStreamFeature,
     ManagedSessionRecord,
-    SpooledMessage,
     StoreUnavailable,
 )
 from xmppd.wire import ns
@@ -49,9 +48,6 @@ RESUME: Final = f"{ns.STREAM_MANAGEMENT} resume"
 ADVERTISEMENT: Final = f"<sm xmlns='{ns.STREAM_MANAGEMENT}'/>".encode()
 REMEMBERED: Final = 10_000
 """How many sessions that can't be resumed any more are remembered, to tell their clients what was handled."""
-
-NEAR: Final = 1 << 20
-"""Zero means no number, unless it is this near after the last number that was acknowledged."""
 
 TRUE: Final = ("true", "1")
 
@@ -357,7 +353,7 @@ class StreamManagement:
             return None
         management = Management(self, session, record.token, True, True, seconds)
         expires = record.expires or host.clock.seconds() + seconds
-        management.reviveFrom(record, expires, self._entries(management, record, held))
+        management.reviveFrom(record, expires, self._entries(management, held))
         session.slots[NAME] = management
         session.inbound = management.counted
         session.outlet = management.transmit
@@ -366,16 +362,14 @@ class StreamManagement:
         self.managements[record.token] = management
         return session
 
-    def _entries(self, management: Management, record: ManagedSessionRecord, held: Any) -> list[Entry]:
-        """What a session held, in the order of its numbers; what has none came last."""
-
-        def place(message: SpooledMessage) -> tuple[bool, int, int]:
-            distance = ahead(message.sequence, record.outbound)
-            unnumbered = message.sequence == 0 and not 0 < distance < NEAR
-            return unnumbered, 0 if unnumbered else distance, message.id or 0
-
+    def _entries(self, management: Management, held: Any) -> list[Entry]:
+        """
+        What a session held, in the order in which it was stored, which is the order in which each sender sent. Numbers
+        would not do: what came between a crash and the client's return had none, and a second crash may find new
+        numbers beside such as the first one left.
+        """
         entries = []
-        for message in sorted(held, key=place):
+        for message in held:
             try:
                 stanza = fromBytes(message.stanza)
             except ValueError:
