@@ -302,6 +302,8 @@ class Disco:
     @ivar forms: extended information about the domain (XEP-0128); also part of its entity capabilities.
     @ivar info: nodes of the domain.
     @ivar items: items of the domain's nodes; the empty node stands for none: then all sources' items are listed.
+    @ivar listing: answers disco#items of the domain itself in place of all that, for lists that come in pages
+        (XEP-0059); or None.
     @ivar accountInfo: nodes of accounts.
     @ivar accountItems: items of accounts' nodes, and of accounts with the empty node.
     """
@@ -309,6 +311,7 @@ class Disco:
     forms: list[Element] = field(default_factory=list)
     info: list[InfoSource] = field(default_factory=list)
     items: list[ItemSource] = field(default_factory=list)
+    listing: Callable[[Request], Element] | None = None
     accountInfo: list[InfoSource] = field(default_factory=list)
     accountItems: list[ItemSource] = field(default_factory=list)
 

@@ -39,12 +39,13 @@ from xmppd.ctl.folder import DataFolder
 from xmppd.ctl.process import RunningServer
 from xmppd.ctl.socket import ControlSocket
 from xmppd.hooks import Feature
-from xmppd.ixmppd import IClock, IEntropy, IStore
+from xmppd.ixmppd import IClock, IEntropy, ISession, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS
 from xmppd.net.turns import Turns
 from xmppd.readers import snake
+from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 from xmppd.route.router import Router
 from xmppd.services import Listeners, Part, Reception, SequentialService, Streams, awaitAll, secretOf
@@ -106,6 +107,7 @@ class Server:
 
     @ivar config: the configuration of the moment.
     @ivar hosts: hosts by domain.
+    @ivar serviceHosts: the domains of services (rooms, publish-subscribe …), which have no users.
     @ivar connections: the clients' connections.
     @ivar features: names of the features that joined, by domain.
     @ivar service: the tree to start.
@@ -148,11 +150,14 @@ class Server:
         self.features: dict[str, tuple[str, ...]] = {}
         self._pool: ThreadPool | None = None
         self._inThread = inThread or self._inPool
-        refuseMissingServices(config)
+        refuseMissingListeners(config)
         self._found = catalogue.discover()
         checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
         for hostConfig in config.hosts.values():
             self._makeHost(hostConfig, self._found)
+        self.serviceHosts: dict[str, Host] = {}
+        for hostConfig in catalogue.services(self._found, config):
+            self._makeServiceHost(hostConfig, self._found)
         self.components = self._makeComponents()
         self.streams = Streams(self.connections, self.reception)
         self.listeners = Listeners(self._endpoints())
@@ -164,6 +169,7 @@ class Server:
             Part("store", self.store.open, self.store.close),
             Part("hosts", self._startHosts, self._stopHosts),
             Part("streams", self.streams.start, self.streams.stop),
+            Part("services", self._startServices, self._stopServices),
             *self._control(),
             Part("listeners", self.listeners.start, self._stopListeners),
             Part("serving", self._serve, self._endServing),
@@ -183,6 +189,23 @@ class Server:
         host.addStreamFeature(Binding())
         host.respond("account", "set", BIND, refuseSecondBinding)
         self.features[domain] = catalogue.join(found, host, hostConfig)
+
+    def _makeServiceHost(self, hostConfig: HostConfig, found: Mapping[str, Feature]) -> None:
+        """A domain without users; hosts list it, and it learns whose account is gone for good."""
+        domain = hostConfig.domain
+        options = catalogue.options(found, hostConfig)
+        host = Host(domain, hostConfig, self.config.limits, self.router, self.store, self.clock, self.entropy, options)
+        host.presence = Absence()
+        self.serviceHosts[domain] = host
+        self.router.addDestination(host)
+        self.features[domain] = catalogue.join(found, host, hostConfig)
+        names = [name for category, _, name in host.identities if category != "server"]
+        below = [each for each in self.hosts.values() if domain.endswith("." + each.domain)]
+        for each in below or self.hosts.values():
+            each.services[domain] = names[0] if names else ""
+        for each in self.hosts.values():
+            each.hooks.removed.addObserver(host.hooks.removed.notify)
+            each.hooks.ended.addObserver(guestsGone(each, host))
 
     def _makeComponents(self) -> dict[str, Component]:
         """The doors of external components (XEP-0114)."""
@@ -208,6 +231,15 @@ class Server:
 
     async def _stopHosts(self) -> None:
         for host in self.hosts.values():
+            await awaitAll(observer() for observer in host.hooks.stopping.observe)
+
+    async def _startServices(self) -> None:
+        for host in self.serviceHosts.values():
+            await awaitAll(observer() for observer in host.hooks.starting.observe)
+
+    async def _stopServices(self) -> None:
+        """Before the streams end, so that clients hear why."""
+        for host in self.serviceHosts.values():
             await awaitAll(observer() for observer in host.hooks.stopping.observe)
 
     # --- the process
@@ -364,6 +396,16 @@ class Server:
         return lines
 
 
+def guestsGone(host: Host, service: Host) -> Callable[[ISession], None]:
+    """An observer of ended sessions that tells a service when a guest is gone: who has no account never comes back."""
+
+    def ended(session: ISession) -> None:
+        if session.account.anonymous and session.bare not in host.sessions:
+            service.hooks.removed.notify(session.bare)
+
+    return ended
+
+
 def certifiedAddresses(der: bytes) -> tuple[str, ...]:
     """The JIDs a certificate names (XEP-0178)."""
     return namesFromDER(der).xmppAddresses
@@ -421,16 +463,13 @@ def usableCertificates(config: Configuration, now: float) -> Mapping[str, Certif
     return certificates
 
 
-def refuseMissingServices(config: Configuration) -> None:
+def refuseMissingListeners(config: Configuration) -> None:
     """
     What is named and can't be loaded stops the start-up (house rule: nothing fails open).
 
-    @raise CannotStart: the configuration names a service this version doesn't have.
+    @raise CannotStart: the configuration names a listener this version doesn't have.
     """
     lines = []
-    for name in ("rooms", "pubsub", "upload", "proxy"):
-        for domain in getattr(config, name):
-            lines.append(f"{config.file}: {name}.{domain}: this version has no such service; remove the table")
     for name in ("s2s", "s2sTls", "http", "https"):
         if getattr(config.listen, name):
             lines.append(f"{config.file}: listen.{name}: this version doesn't listen for that; remove the option")

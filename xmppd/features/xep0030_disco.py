@@ -49,6 +49,9 @@ class Discovery:
         node = _node(request)
         if node:
             return _items(node, _found(await _ask(self._host.disco.items, request, node)))
+        if self._host.disco.listing is not None:
+            listed: Element = self._host.disco.listing(request)
+            return listed
         services = [DiscoItem(domain, name) for domain, name in sorted(self._host.services.items())]
         return _items(node, [*services, *await _all(self._host.disco.items, request)])
 

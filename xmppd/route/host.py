@@ -32,6 +32,7 @@ from xmppd.ixmppd import (
     IPasswords,
     IPresence,
     IReceiveRestriction,
+    IRooms,
     IRouter,
     ISendRestriction,
     ISession,
@@ -108,6 +109,7 @@ class Host:
         self._admins = frozenset(config.admins)
         self.stopping = False
         self.inbox: Callable[[Stanza, JID], None] | None = None
+        self.rooms: IRooms | None = None
         self.disco = Disco()
         self.passwords = cast(IPasswords, None)
         self.invitations: IInvitations | None = None
@@ -253,6 +255,10 @@ class Host:
                 done.callback(None)
 
     # --- IQs
+
+    def request(self, stanza: Stanza, to: JID) -> None:
+        """See L{IHost}."""
+        self._request("account", stanza, to)
 
     def _request(self, target: str, stanza: Stanza, to: JID) -> None:
         """Answer a request, or take the answer to one of ours."""

@@ -1,0 +1,132 @@
+"""
+Configuration and destruction (section 10).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation, Role
+from xmppd.features.xep0045_muc.config import RoomConfig
+from xmppd.features.xep0045_muc.encoding import textOf
+from xmppd.features.xep0045_muc.forms import Field, configForm, fields, readConfig, readPeople
+from xmppd.features.xep0045_muc.rooms import Room
+from xmppd.wire import forms, ns
+from xmppd.wire.element import Element
+from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.jid import parse
+
+if TYPE_CHECKING:
+    from xmppd.features.xep0045_muc.requests import After, Query
+    from xmppd.features.xep0045_muc.service import Service
+
+OWNER_NS: Final = f"{ns.MUC}#owner"
+QUERY: Final = f"{OWNER_NS} query"
+
+CONFIGURED: Final = 104
+LOGGED: Final = 170
+NOT_LOGGED: Final = 171
+OPEN: Final = 172
+ANONYMOUS: Final = 173
+MEMBERS_ONLY: Final = 322
+
+LONGEST_REASON: Final = 1000
+
+
+def codes(before: RoomConfig, after: RoomConfig) -> list[int]:
+    """What occupants are told of a change (section 10.2.1)."""
+    found = []
+    if before.logging != after.logging:
+        found.append(LOGGED if after.logging else NOT_LOGGED)
+    if before.anonymous != after.anonymous:
+        found.append(ANONYMOUS if after.anonymous else OPEN)
+    return found or ([CONFIGURED] if before != after else [])
+
+
+class Owner:
+    """C{muc#owner} for all rooms of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def _fields(self) -> tuple[Field, ...]:
+        options = self._service.options
+        return fields(options.occupantsMax, options.historyMessages, self._service.archive is not None)
+
+    def _authorize(self, query: Query) -> None:
+        if query.room.affiliationOf(query.sender.bare) is not Affiliation.OWNER:
+            raise StanzaError(StanzaCondition.FORBIDDEN, "Only owners may do that.")
+
+    def get(self, query: Query) -> Element:
+        """The form to configure a room (sections 10.1.3, 10.2)."""
+        self._authorize(query)
+        room = query.room
+        owners, admins = room.of(Affiliation.OWNER), room.of(Affiliation.ADMIN)
+        form = configForm(room.jid, room.config, self._fields(), owners, admins)
+        return Element("query", OWNER_NS, {}, (form,))
+
+    async def set(self, query: Query) -> After | None:
+        """Configure, cancel, or destroy a room."""
+        self._authorize(query)
+        destroy, form = query.payload.find("destroy"), forms.formIn(query.payload)
+        if destroy is not None:
+            await self._destroy(query.room, destroy)
+            return None
+        type = form.get("type") if form is not None else None
+        if form is not None and type == "submit":
+            return await self._configure(query, form)
+        if type == "cancel":
+            if query.room.locked:  # section 10.1.3
+                await self._service.remove(query.room)
+            return None
+        raise StanzaError(StanzaCondition.BAD_REQUEST, "Submit a form, cancel it, or destroy the room.")
+
+    async def _destroy(self, room: Room, element: Element) -> None:
+        """Section 10.9."""
+        jid = element.get("jid")
+        venue = parse(jid).full if jid else None
+        reason = (textOf(element, "reason") or "")[:LONGEST_REASON]
+        await self._service.remove(room, venue, reason, textOf(element, "password"))
+
+    async def _configure(self, query: Query, form: Element) -> After:
+        """Everything is checked, then stored, then takes effect (sections 10.1, 10.2)."""
+        room, service = query.room, self._service
+        async with service.changing(room):
+            config = readConfig(form, room.config, self._fields())
+            people = readPeople(form, room.affiliations)
+            service.admin.checkChanges(room, people, {})
+            service.checkPersistence(room, config)
+            await service.storage.saveConfig(room, config, people)
+            before, room.config = room.config, config
+            room.locked = False
+            rest = service.admin.takeEffect(room, people, {})
+        if room.timeout is not None and room.timeout.active():
+            room.timeout.cancel()
+        return service.after(None, rest, lambda: self._takeEffect(room, before))
+
+    def _takeEffect(self, room: Room, before: RoomConfig) -> None:
+        """Tell what changed, and let it change what it changes."""
+        config = room.config
+        if config.membersOnly and not before.membersOnly:
+            for occupant in tuple(room.occupants.values()):
+                if RANK[occupant.affiliation] < RANK[Affiliation.MEMBER]:
+                    self._service.admin.expel(room, occupant, MEMBERS_ONLY, None, None)()
+        if before.moderated and not config.moderated:
+            self._giveVoices(room)
+        if before.broadcast != config.broadcast:
+            for occupant in tuple(room.occupants.values()):
+                if (occupant.role in config.broadcast) != occupant.shown:
+                    room.showOthers(occupant)
+        told = codes(before, config)
+        if told:
+            room.notice(told)
+        self._service.vacated(room)
+
+    def _giveVoices(self, room: Room) -> None:
+        """A room is no longer moderated: who is a visitor for that reason alone, isn't any more."""
+        room.voices.clear()
+        for occupant in tuple(room.occupants.values()):
+            role = room.roleOnEntering(occupant.bare, occupant.affiliation, occupant.guest)
+            if occupant.role is Role.VISITOR and role is Role.PARTICIPANT:
+                occupant.role = role
+                room.announce(occupant)

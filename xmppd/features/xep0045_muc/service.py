@@ -1,0 +1,435 @@
+"""
+The chat rooms of one domain: which there are, who may make more, and where what comes for them goes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from xmppd.features.xep0045_muc import admin, information, moderation, owner, registration
+from xmppd.features.xep0045_muc.admin import Admin
+from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation, Role
+from xmppd.features.xep0045_muc.avatars import VCARD, Avatars
+from xmppd.features.xep0045_muc.config import RoomConfig
+from xmppd.features.xep0045_muc.encoding import X
+from xmppd.features.xep0045_muc.forms import REGISTER, REQUEST
+from xmppd.features.xep0045_muc.information import Information, mayKnow
+from xmppd.features.xep0045_muc.invitations import Invitations
+from xmppd.features.xep0045_muc.messages import Messages
+from xmppd.features.xep0045_muc.moderation import Moderation
+from xmppd.features.xep0045_muc.occupants import Occupant, Seat
+from xmppd.features.xep0045_muc.options import Options
+from xmppd.features.xep0045_muc.owner import Owner
+from xmppd.features.xep0045_muc.presence import RoomPresence
+from xmppd.features.xep0045_muc.registration import Registration
+from xmppd.features.xep0045_muc.relay import PING, Relay
+from xmppd.features.xep0045_muc.requests import After, Changing, Query
+from xmppd.features.xep0045_muc.rooms import Room, destroyed
+from xmppd.features.xep0045_muc.storage import Storage
+from xmppd.features.xep0045_muc.voice import Voices
+from xmppd.ixmppd import IHost, IRoomArchive, IRooms, StoreUnavailable
+from xmppd.wire import forms
+from xmppd.wire.element import Element
+from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.jid import JID, JIDMalformed, parse
+from xmppd.wire.stanza import Stanza
+
+log = Logger(namespace="xmppd.rooms")
+
+LONGEST_NAME: Final = 255
+"""Octets of a room's localpart."""
+
+SHUTDOWN: Final = 332
+
+
+@implementer(IRooms)
+class Service:
+    """
+    See L{IRooms}.
+
+    @ivar rooms: by localpart.
+    """
+
+    def __init__(self, host: IHost, options: Options) -> None:
+        self.host = host
+        self.options = options
+        self.rooms: dict[str, Room] = {}
+        self.archive: IRoomArchive | None = None
+        self.now: Callable[[], float] = host.clock.seconds
+        self._secret = b""
+        self._created: dict[str, int] = {}
+        self.storage = Storage(self)
+        self.relay = Relay(self)
+        self.presence = RoomPresence(self)
+        self.messages = Messages(self)
+        self.invitations = Invitations(self)
+        self.voices = Voices(self)
+        self.admin = Admin(self)
+        self.avatars = Avatars(self)
+        self.registration = Registration(self)
+        owning, informing, moderating = Owner(self), Information(self), Moderation(self)
+        self.listing = informing.listing
+        self._responders: dict[tuple[str, str], Callable[[Query], Any]] = {
+            ("get", information.INFO): informing.info,
+            ("get", information.ITEMS): informing.items,
+            ("get", admin.QUERY): self.admin.get,
+            ("set", admin.QUERY): self.admin.set,
+            ("get", owner.QUERY): owning.get,
+            ("set", owner.QUERY): owning.set,
+            ("get", registration.QUERY): self.registration.get,
+            ("set", registration.QUERY): self.registration.set,
+            ("get", VCARD): self.avatars.get,
+            ("set", VCARD): self.avatars.set,
+            ("set", moderation.MODERATE): moderating.moderate,
+            ("get", PING): lambda query: None,
+        }
+
+    # --- beginning and end
+
+    async def start(self) -> None:
+        """Read the secret and the rooms."""
+        self._secret = await self.storage.secret()
+        await self.storage.load()
+
+    def stop(self) -> None:
+        """The service shuts down: tell every occupant once (section 11.2)."""
+        for room in tuple(self.rooms.values()):
+            room.close("", (SHUTDOWN,))
+        self.rooms.clear()
+
+    # --- what comes in
+
+    def inbox(self, stanza: Stanza, to: JID) -> None:
+        """See L{IHost.inbox}."""
+        kind = stanza.kind
+        if kind == "message":
+            self.messages.received(stanza, to)
+        elif kind == "presence":
+            self.presence.received(stanza, to)
+        elif to.resource is not None:
+            self.relay.received(self.rooms.get(to.local or ""), stanza, to)
+        else:
+            self._query(stanza, to)
+
+    def _query(self, stanza: Stanza, to: JID) -> None:
+        """An IQ for a room; what rooms don't answer, other features may."""
+        sender = parse(stanza.attrs["from"])
+        room = self.rooms.get(to.local or "")
+        type, names = stanza.attrs.get("type", ""), stanza.childNames
+        if type in ("get", "set") and (room is None or not mayKnow(room, sender.bare)):
+            error = StanzaError(StanzaCondition.ITEM_NOT_FOUND, "There is no such room.")
+            self.host.router.bounce(stanza, error)
+            return
+        responder = self._responders.get((type, names[0])) if len(names) == 1 else None
+        if responder is None or room is None:
+            self.host.request(stanza, to)
+            return
+        self.run(self._respond(Query(room, stanza, sender), responder), stanza)
+
+    async def _respond(self, query: Query, responder: Callable[[Query], Any]) -> None:
+        answer = responder(query)
+        if isinstance(answer, Coroutine):
+            answer = await answer
+        if isinstance(answer, After):
+            self.host.router.route(query.stanza.result(answer.payload))
+            answer.then()
+        else:
+            self.host.router.route(query.stanza.result(answer))
+
+    def run(self, work: Coroutine[Deferred[Any], Any, None], stanza: Stanza) -> None:
+        """Do what a stanza asks for, now or later; what goes wrong answers it."""
+        done = Deferred.fromCoroutine(self._answering(work, stanza))
+        if stanza.promise is not None:
+            stanza.promise.append(done)
+
+    async def _answering(self, work: Coroutine[Deferred[Any], Any, None], stanza: Stanza) -> None:
+        try:
+            await work
+        except StanzaError as error:
+            self.host.router.bounce(stanza, error)
+        except StoreUnavailable:
+            away = StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "The database is not available.")
+            self.host.router.bounce(stanza, away)
+        except Exception:
+            log.failure("a room could not answer {name}", name=stanza.name)
+            self.host.router.bounce(stanza, StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR))
+
+    def asked(self, room: Room, stanza: Stanza) -> None:
+        """
+        A message to a room that is not for everybody: an invitation or its refusal, a filled in form.
+
+        @raise StanzaError: it is nothing of the kind.
+        """
+        seat = room.seatOf(stanza)
+        x = stanza.find(X)
+        invites = list(x.elements("invite")) if x is not None else []
+        decline = x.find("decline") if x is not None else None
+        form = stanza.find(forms.FORM)
+        if decline is not None:
+            self.invitations.decline(room, stanza, decline)
+        elif form is not None and form.get("type") == "submit":
+            self._formFrom(room, seat, stanza, form)
+        elif form is not None and form.get("type") == "cancel":
+            return
+        elif seat is None:
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "You are not in the room.")
+        elif invites:
+            self.run(self.invitations.invite(room, seat, stanza, invites), stanza)
+        else:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, "Messages to a room are of type groupchat.")
+
+    def _formFrom(self, room: Room, seat: Seat | None, stanza: Stanza, form: Element) -> None:
+        given = forms.values(form)
+        type = forms.first(given, forms.FORM_TYPE)
+        if type == REGISTER:
+            sender = parse(stanza.attrs["from"])
+            self.run(self.registration.decided(room, sender.bare, given), stanza)
+        elif seat is None:
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "You are not in the room.")
+        elif type == REQUEST:
+            self.voices.received(room, seat, given)
+        else:
+            raise StanzaError(StanzaCondition.BAD_REQUEST, "Rooms don't know this form.")
+
+    # --- rooms
+
+    def make(self, local: str, config: RoomConfig) -> Room:
+        """A room, new or from the store."""
+        room = Room(f"{local}@{self.host.domain}", config, self.isAdmin, self.options)
+        self.rooms[local] = room
+        self._created[config.creator] = self._created.get(config.creator, 0) + 1
+        return room
+
+    def create(self, local: str, creator: JID) -> Room:
+        """
+        A new room, locked, whose owner is C{creator} (section 10.1.1).
+
+        @raise StanzaError: not-allowed: that user may not; resource-constraint: there are too many.
+        """
+        if not self._mayCreate(creator) or len(local.encode()) > LONGEST_NAME:
+            raise StanzaError(StanzaCondition.NOT_ALLOWED, "You may not make rooms here.")
+        admin = self.isAdmin(creator.bare)
+        if len(self.rooms) >= self.options.roomsMax:
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "There are too many rooms.")
+        if not admin and self._created.get(creator.bare, 0) >= self.options.roomsPerUser:
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "You have made too many rooms.")
+        defaults = asdict(self.options.defaults)
+        room = self.make(local, RoomConfig(**{**defaults, "creator": creator.bare}))
+        if self.archive is None:
+            room.config = RoomConfig(**{**asdict(room.config), "logging": False})
+        room.locked = True
+        room.affiliations[creator.bare] = Affiliation.OWNER
+        room.timeout = self.host.clock.callLater(self.options.configureSeconds, self._neverConfigured, room)
+        return room
+
+    def _mayCreate(self, creator: JID) -> bool:
+        if self.isAdmin(creator.bare):
+            return True
+        session = self.host.router.session(creator.full)
+        if session is not None and session.account.anonymous:
+            return self.options.create == "everyone" and self.options.guestsCreate
+        return self.options.create == "everyone" or (self.options.create == "accounts" and session is not None)
+
+    def _neverConfigured(self, room: Room) -> None:
+        if room.locked and not room.over:
+            self.end(room)
+
+    def checkPersistence(self, room: Room, config: RoomConfig) -> None:
+        """
+        May a room be configured so?
+
+        @raise StanzaError: not-acceptable: guests leave nothing behind, and so do their rooms.
+        """
+        if not config.persistent or (room.config.persistent and not room.locked):
+            return
+        owners = [self.host.router.sessionsOf(bare) for bare in room.of(Affiliation.OWNER)]
+        if all(sessions and sessions[0].account.anonymous for sessions in owners):
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "A room that stays needs an owner with an account.")
+
+    def vacated(self, room: Room) -> None:
+        """Somebody left: a temporary room goes with the last one."""
+        if not room.over and not room.occupants and not room.config.persistent:
+            self.end(room)
+
+    def end(
+        self,
+        room: Room,
+        venue: str | None = None,
+        reason: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        """A room ends now; what is stored of it is deleted, and nobody waits for that."""
+        if room.over:
+            return
+        seats = room.audience
+        room.close(destroyed(venue, reason, password))
+        self.rooms.pop(room.local, None)
+        left = self._created.get(room.config.creator, 1) - 1
+        if left > 0:
+            self._created[room.config.creator] = left
+        else:
+            self._created.pop(room.config.creator, None)
+        for seat in seats:
+            self.relay.left(seat)
+        self._forget(room)
+
+    def _forget(self, room: Room) -> None:
+        """Delete what is kept of a room; nobody waits."""
+
+        async def forget() -> None:
+            await self.storage.forget(room)
+            if self.archive is not None:
+                await self.archive.forget(room.jid)
+
+        Deferred.fromCoroutine(forget()).addErrback(
+            lambda failure: log.failure("{room} could not be forgotten", failure, room=room.jid)
+        )
+
+    async def remove(
+        self, room: Room, venue: str | None = None, reason: str | None = None, password: str | None = None
+    ) -> None:
+        """Destroy a room, persistent or not; what is stored goes first (section 10.9)."""
+        async with self.changing(room):
+            await self.storage.forget(room)
+            self.end(room, venue, reason, password)
+
+    def changing(self, room: Room) -> Changing:
+        """Hold a room for changes, in C{async with}. Raises StanzaError item-not-found if it is gone meanwhile."""
+        return Changing(room)
+
+    # --- people
+
+    def isAdmin(self, bare: str) -> bool:
+        """Whether a bare JID administrates the service: its owner everywhere."""
+        return self.host.isAdmin(parse(bare))
+
+    def isGuest(self, jid: JID) -> bool:
+        """Whether somebody is one of this server's guests."""
+        session = self.host.router.session(jid.full)
+        return session is not None and session.account.anonymous
+
+    def stanzaId(self, room: Room) -> str:
+        """The stanza id of what is about to be said (XEP-0359): the archive's, where there is one."""
+        if self.archive is not None and room.config.logging:
+            return self.archive.allot(room.jid)
+        return self.host.entropy.token()
+
+    def same(self, given: str | None, password: str) -> bool:
+        """Whether a password is right, in a time that doesn't tell how much of it."""
+        return given is not None and hmac.compare_digest(given.encode(), password.encode())
+
+    def newOccupant(
+        self, room: Room, nick: str, bare: str, affiliation: Affiliation, role: Role, guest: bool
+    ) -> Occupant:
+        """An occupant with its id, which is the same whenever that user enters that room (XEP-0421 section 4.1)."""
+        id = hmac.new(self._secret, f"{room.jid}\0{bare}".encode(), sha256).hexdigest()
+        return Occupant(room.jid, nick, bare, id, affiliation, role, guest)
+
+    def forgetUser(self, bare: str) -> None:
+        """An account, or a guest, is gone for good: no room knows it any more."""
+        for room in self.rooms.values():
+            room.voices.pop(bare, None)
+            room.pending.pop(bare, None)
+            if bare in room.affiliations:
+                del room.affiliations[bare]
+                room.setNick(bare, None)
+                self.storage.forgetUser(room, bare)
+
+    def after(self, payload: Element | bytes | None, *steps: Callable[[], None]) -> After:
+        """A result, and what follows it."""
+
+        def then() -> None:
+            for step in steps:
+                step()
+
+        return After(payload, then)
+
+    # --- for administrators and other features
+
+    def _found(self, jid: str) -> Room:
+        try:
+            address = parse(jid)
+        except JIDMalformed:
+            address = None
+        room = self.rooms.get(address.local or "") if address is not None else None
+        if room is None or address is None or address.domain != self.host.domain:
+            raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "There is no such room.")
+        return room
+
+    def names(self) -> list[str]:
+        """See L{IRooms}."""
+        return sorted(room.jid for room in self.rooms.values())
+
+    def info(self, room: str) -> Mapping[str, Any] | None:
+        """See L{IRooms}."""
+        try:
+            found = self._found(room)
+        except StanzaError:
+            return None
+        config = asdict(found.config)
+        config["password"] = bool(config["password"])
+        return {
+            "jid": found.jid,
+            "name": found.config.name,
+            "subject": found.subjectText,
+            "occupants": len(found.seats),
+            "locked": found.locked,
+            "config": config,
+            "affiliations": {bare: each.value for bare, each in sorted(found.affiliations.items())},
+        }
+
+    def destroy(self, room: str, venue: str | None = None, reason: str | None = None) -> Deferred[None]:
+        """See L{IRooms}."""
+
+        async def work() -> None:
+            await self.remove(self._found(room), venue, reason)
+
+        return Deferred.fromCoroutine(work())
+
+    def setAffiliation(self, room: str, jid: str, affiliation: str) -> Deferred[None]:
+        """See L{IRooms}."""
+
+        async def work() -> None:
+            found = self._found(room)
+            if affiliation not in list(Affiliation):
+                raise StanzaError(StanzaCondition.BAD_REQUEST, "There is no such affiliation.")
+            async with self.changing(found):
+                change = {parse(jid).bare: Affiliation(affiliation)}
+                rest = await self.admin.change(found, change, {}, None, {})
+            rest()
+
+        return Deferred.fromCoroutine(work())
+
+    def mayRead(self, room: str, jid: JID) -> StanzaError | None:
+        """See L{IRooms}."""
+        try:
+            found = self._found(room)
+        except StanzaError as error:
+            return error
+        affiliation = found.affiliationOf(jid.bare)
+        if affiliation is Affiliation.OUTCAST:
+            return StanzaError(StanzaCondition.FORBIDDEN, "You are banned from this room.")
+        known = jid.full in found.seats or RANK[affiliation] >= RANK[Affiliation.MEMBER]
+        if not known and (found.config.membersOnly or found.config.password or found.locked):
+            return StanzaError(StanzaCondition.FORBIDDEN, "You may not read what is said in this room.")
+        return None
+
+    def seesJIDs(self, room: str, jid: JID) -> bool:
+        """See L{IRooms}."""
+        found = self._found(room)
+        return not found.config.anonymous or found.standing(jid.bare, jid.full)[1] is Role.MODERATOR
+
+    def isArchived(self, room: str) -> bool:
+        """See L{IRooms}."""
+        try:
+            return self.archive is not None and self._found(room).config.logging
+        except StanzaError:
+            return False
