@@ -320,8 +320,8 @@ class FileTests(UploadCase):
         """Web clients of other sites may put and get."""
         status, headers, body = self.get("/upload/x/y", method="OPTIONS")
         self.assertEqual((status, body), (204, b""))
-        for headers in (headers, self.get("/upload/x/y", method="POST")[1]):
-            self.assertEqual(headers["access-control-allow-origin"], "*")
+        for each in (headers, self.get("/upload/x/y", method="POST")[1]):
+            self.assertEqual(each["access-control-allow-origin"], "*")
         self.assertEqual(headers["access-control-allow-methods"], "OPTIONS, HEAD, GET, PUT")
         path = self.path()
         self.put(path)

@@ -38,7 +38,7 @@ class WebTransport(StringTransport):
 
     def loseConnection(self) -> None:
         """See L{ITransport}."""
-        super().loseConnection()
+        self.disconnecting = True
         self.closed = self.closed or "lost"
 
     def loseWriteConnection(self) -> None:
@@ -47,7 +47,7 @@ class WebTransport(StringTransport):
 
     def abortConnection(self) -> None:
         """See L{ITCPTransport}."""
-        super().abortConnection()
+        self.disconnecting = True
         self.closed = "aborted"
 
 

@@ -275,7 +275,7 @@ class Exchange:
             except Exception:
                 answer = self._mistake(Failure())
         if isinstance(answer, Deferred):
-            answer.addErrback(self._mistake).addCallback(self._respond)
+            answer.addErrback(self._mistake).addCallback(self._respond).addErrback(self._notSent)
         else:
             self._respond(answer)
 
@@ -284,6 +284,10 @@ class Exchange:
             return plain(503, {"Retry-After": "30"})
         log.failure("answering a request at {place} failed", failure, place=self._place())
         return plain(500)
+
+    def _notSent(self, failure: Failure) -> None:
+        log.failure("sending a response failed", failure)
+        self._channel.hangUp()
 
     def connectionLost(self, reason: Failure) -> None:
         """The client has gone."""
@@ -366,6 +370,7 @@ class Exchange:
             portion = next(body, None)
         except Exception:
             log.failure("a response at {place} broke off", place=self._place())
+            self._body = None
             self._channel.hangUp()
             return
         if portion is not None:

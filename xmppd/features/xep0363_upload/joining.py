@@ -33,7 +33,8 @@ def _url(value: Any) -> str | None:
 
 
 def _patterns(value: Any) -> str | None:
-    return None if all(isinstance(each, str) and "/" in each for each in value) else 'it holds what is not like "image/*"'
+    good = all(isinstance(each, str) and "/" in each for each in value)
+    return None if good else 'it holds what is not like "image/*"'
 
 
 OPTIONS = {
