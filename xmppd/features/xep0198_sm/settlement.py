@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -180,13 +180,20 @@ async def tidy(clock: IClock, act: Callable[[], Deferred[Any]], first: Deferred[
     @param first: fires after the first attempt.
     """
     for attempt in range(TIDYING):
+        tried = maybeDeferred(act)
+        if first is not None and not attempt:
+            # A callback, and no "finally" around what waits: that would also run when an abandoned coroutine is
+            # collected as garbage, and wake others that are.
+            tried.addBoth(_fire, first)
         try:
-            await act()
+            await tried
             return
         except StoreUnavailable:
             pass
-        finally:
-            if first is not None and not first.called:
-                first.callback(None)
         await later(clock, MENDING[min(attempt, len(MENDING) - 1)])
     log.error("the store could not be tidied up; the next start will do it")
+
+
+def _fire(result: Any, first: Deferred[None]) -> Any:
+    first.callback(None)
+    return result
