@@ -189,6 +189,16 @@ class LimitTests(OfflineTestCase):
             self.say()
         self.assertEqual(self.kept(), 3)
 
+    def test_removed(self) -> None:
+        """The messages of a removed account, gone with it, don't count against who gets the name next."""
+        for _ in range(3):
+            self.say()
+        self.successResultOf(self.spool.remove([row.id for row in self.successResultOf(self.spool.offline(JULIET))]))
+        self.rig.host.hooks.removed.notify(JULIET)
+        self.rig.host.hooks.registered.notify(JULIET)
+        self.say()
+        self.assertEqual((self.kept(), self.stream.take()), (1, []))
+
 
 class DeliveryTests(OfflineTestCase):
     """How they come back."""

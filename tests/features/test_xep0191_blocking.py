@@ -369,3 +369,13 @@ class AwayTests(BlockingTestCase):
         session, stream = self.bind(BALCONY)
         self.rig.send(session, b"<presence/>")
         self.assertEqual([each.type for each in stream.take()], [None])
+
+    def test_removed(self) -> None:
+        """Who gets the name of a removed account doesn't get its list, though its last session outlived it a moment."""
+        last, _ = self.bind(BALCONY)
+        self.successResultOf(self.host.facts.replaceAll(JULIET, "block", {}))
+        self.host.hooks.removed.notify(JULIET)
+        last.end()
+        self.host.hooks.registered.notify(JULIET)
+        self.rig.send(self.romeo, f"<message to='{JULIET}'><body>hi</body></message>".encode())
+        self.assertEqual((self.kept(), self.romeoStream.take()), (1, []))

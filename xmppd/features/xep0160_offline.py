@@ -372,6 +372,10 @@ class OfflineMessages:
             holder = delivery.holder
             self._insist(lambda: self.host.spool.release(holder).addCallback(lambda _: self._another(session.bare)))
 
+    def removed(self, bare: str) -> None:
+        """An account is gone with its messages: they don't count against who gets the name next."""
+        self._counts.pop(bare, None)
+
     def _another(self, bare: str) -> None:
         """Another resource may take over what the first did not get."""
         for session in tuple(self.host.sessions.get(bare, {}).values()):
@@ -500,6 +504,7 @@ def join(host: IHost) -> None:
     host.hooks.available.addObserver(offline.available)
     host.hooks.resumed.addObserver(offline.resumed)
     host.hooks.ended.addObserver(offline.ended)
+    host.hooks.removed.addObserver(offline.removed)
 
 
 feature = Feature(

@@ -129,8 +129,10 @@ class Blocking:
                 self._remember(session.bare, found.jids)
 
     def removed(self, account: str) -> None:
-        """An account is gone with its list."""
+        """An account is gone with its list; a session that may live on for a moment must not hand it on."""
         self._remembered.pop(account, None)
+        if account in self._lists:
+            self._lists[account].jids = frozenset()
 
     # --- what is held back
 
