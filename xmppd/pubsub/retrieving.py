@@ -25,15 +25,18 @@ from xmppd.wire.resultsets import PageWanted, pageWanted, resultSet
 MOST: Final = 1000
 """How many items are answered at a time."""
 
-MOST_OCTETS: Final = 1 << 20
-"""How many octets of payloads are answered at a time; at least one item is."""
-
 
 class Retrieving:
-    """Answers who asks for items."""
+    """
+    Answers who asks for items.
+
+    An answer has no more octets of items than fit into a stanza that we would take ourselves, so that nobody on its way
+    refuses it. One item it has in any case.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._room = shelf.host.limits.stanzaBytes * 3 // 4
 
     async def items(self, request: Request, action: Element) -> bytes:
         """Items of a node: all, the newest, some by their ids, or a page."""
@@ -68,14 +71,14 @@ class Retrieving:
         wanted = [id for id in dict.fromkeys(ids) if id]
         found = self._shelf.fresh(node, await self._shelf.store.itemsById(node.owner, node.name, wanted))
         by = {item.id: item for item in found}
-        kept, _ = _fitting([by[id] for id in wanted if id in by])
+        kept, _ = self._fitting([by[id] for id in wanted if id in by])
         return kept
 
     async def _newest(self, node: Node, most: int | None) -> bytes:
         """The newest items, in the order of publication."""
         limit = MOST if most is None else min(most, MOST)
         found = await self._shelf.newest(node, limit)
-        kept, whole = _fitting(found)
+        kept, whole = self._fitting(found)
         kept.reverse()
         if most is not None or (whole and len(found) < MOST):
             return self._answer(node, kept)
@@ -89,12 +92,23 @@ class Retrieving:
         first, end = paging.bounds(ids, page, MOST)
         part = everything[first:end]
         if page.before is None:
-            kept, _ = _fitting(part)
+            kept, _ = self._fitting(part)
         else:
-            kept, _ = _fitting(part[::-1])
+            kept, _ = self._fitting(part[::-1])
             kept.reverse()
             first = end - len(kept)
         return self._answer(node, kept, _part(kept, first, len(ids)))
+
+    def _fitting(self, items: Sequence[NodeItem]) -> tuple[list[NodeItem], bool]:
+        """The first of some items that together aren't too large, and whether that is all of them."""
+        kept: list[NodeItem] = []
+        size = 0
+        for item in items:
+            size += len(item.payload) + len(item.id)
+            if kept and size > self._room:
+                return kept, False
+            kept.append(item)
+        return kept, True
 
     def _answer(self, node: Node, items: Sequence[NodeItem], page: Element | None = None) -> bytes:
         """The C{<pubsub/>} with items."""
@@ -109,18 +123,6 @@ class Retrieving:
 def _part(items: Sequence[NodeItem], index: int, count: int) -> Element:
     """What is told of a part of the whole."""
     return resultSet(items[0].id, items[-1].id, index, count) if items else resultSet(None, None, None, count)
-
-
-def _fitting(items: Sequence[NodeItem]) -> tuple[list[NodeItem], bool]:
-    """The first of some items that together aren't too large, and whether that is all of them."""
-    kept: list[NodeItem] = []
-    size = 0
-    for item in items:
-        size += len(item.payload)
-        if kept and size > MOST_OCTETS:
-            return kept, False
-        kept.append(item)
-    return kept, True
 
 
 def _count(text: str) -> int:
