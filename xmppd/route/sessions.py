@@ -156,7 +156,7 @@ class Session:
     def _checkedOut(self, stanza: Stanza) -> Stanza | None:
         """Run what joined the way out; None if it was refused (and answered) or taken."""
         hook = self._outgoing
-        for refuses in (*self._sendRefusals, *hook.refuse):
+        for refuses in (*self._sendRefusals, *hook.refuse) if hook.refuse else self._sendRefusals:
             error = refuses(self, stanza)
             if error is not None:
                 self._refused(stanza, error)
@@ -166,7 +166,8 @@ class Session:
             checked = change(self, checked)
             if checked is None:
                 return None
-        hook.notify(self, checked)
+        if hook.observe:
+            hook.notify(self, checked)
         for observer in self._sentTo:
             observer(self, checked)  # type: ignore[arg-type]
         return checked
@@ -180,7 +181,7 @@ class Session:
     def _checkedIn(self, stanza: Stanza) -> Stanza | None:
         """Run what joined the way in; None if it was refused (and answered) or taken."""
         hook = self._incoming
-        for refuses in (*self._receiveRefusals, *hook.refuse):
+        for refuses in (*self._receiveRefusals, *hook.refuse) if hook.refuse else self._receiveRefusals:
             error = refuses(self, stanza)
             if error is not None:
                 if not isinstance(error, Unanswered):
@@ -191,7 +192,8 @@ class Session:
             checked = change(self, checked)
             if checked is None:
                 return None
-        hook.notify(self, checked)
+        if hook.observe:
+            hook.notify(self, checked)
         for observer in self._deliveredTo:
             observer(self, checked)  # type: ignore[arg-type]
         return checked
