@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +43,9 @@ from xmppd.hooks import Feature
 from xmppd.ixmppd import IClock, IEntropy, ISession, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
-from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS
+from xmppd.net.http import ALPN, WebFactory, WebSite
+from xmppd.net.socks5 import Socks5Factory
+from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
 from xmppd.readers import snake
 from xmppd.route.absence import Absence
@@ -109,6 +112,8 @@ class Server:
     @ivar hosts: hosts by domain.
     @ivar serviceHosts: the domains of services (rooms, publish-subscribe …), which have no users.
     @ivar connections: the clients' connections.
+    @ivar others: connections that speak something else than XMPP: HTTP, SOCKS5.
+    @ivar web: the web site, on all listeners for HTTP; None where there are none.
     @ivar features: names of the features that joined, by domain.
     @ivar service: the tree to start.
     @ivar serving: whether everything runs.
@@ -146,6 +151,8 @@ class Server:
         self.reception = Reception(self.clock, self.entropy, config.limits, config.tls.requireC2s, self.admission)
         self.store = store or makeStore(config, reactor)
         self.tls = makeTLS(config, self.clock)
+        self.others: set[Any] = set()
+        self.web = makeWebSite(config, self.tls)
         self.hosts: dict[str, Host] = {}
         self.features: dict[str, tuple[str, ...]] = {}
         self._pool: ThreadPool | None = None
@@ -171,7 +178,7 @@ class Server:
             Part("streams", self.streams.start, self.streams.stop),
             Part("services", self._startServices, self._stopServices),
             *self._control(),
-            Part("listeners", self.listeners.start, self._stopListeners),
+            Part("listeners", self._startListeners, self._stopListeners),
             Part("serving", self._serve, self._endServing),
         ]
         self.service = SequentialService(self.parts)
@@ -183,6 +190,7 @@ class Server:
         options = catalogue.options(found, hostConfig)
         host = Host(domain, hostConfig, self.config.limits, self.router, self.store, self.clock, self.entropy, options)
         host.lifecycle = self._lifecycle if IReactorCore.providedBy(self.reactor) else None
+        self._furnish(host)
         self.hosts[domain] = self.reception.hosts[domain] = host
         self.router.addDestination(host)
         host.addStreamFeature(StartTLS())
@@ -190,12 +198,18 @@ class Server:
         host.respond("account", "set", BIND, refuseSecondBinding)
         self.features[domain] = catalogue.join(found, host, hostConfig)
 
+    def _furnish(self, host: Host) -> None:
+        """Give a domain its web site and its folder."""
+        host.web = self.web
+        host.folder = self.config.data / "files" / host.domain
+
     def _makeServiceHost(self, hostConfig: HostConfig, found: Mapping[str, Feature]) -> None:
         """A domain without users; hosts list it, and it learns whose account is gone for good."""
         domain = hostConfig.domain
         options = catalogue.options(found, hostConfig)
         host = Host(domain, hostConfig, self.config.limits, self.router, self.store, self.clock, self.entropy, options)
         host.presence = Absence()
+        self._furnish(host)
         self.serviceHosts[domain] = host
         self.router.addDestination(host)
         self.features[domain] = catalogue.join(found, host, hostConfig)
@@ -289,7 +303,37 @@ class Server:
             direct = ClientFactory(self.reception, self.admission, self.turns, self.tls, creator, self.connections)
             endpoints += [("listen.c2s_tls", text, direct) for text in listen.c2sTls]
         endpoints += [("listen.component", text, self._componentFactory()) for text in listen.component]
+        endpoints += self._webEndpoints()
+        endpoints += [
+            (f'proxy."{domain}".listen', text, Socks5Factory(streams, self.clock, self.admission, self.others))
+            for domain, host in self.serviceHosts.items()
+            if (streams := host.bytestreams) is not None
+            for text in streams.endpoints
+        ]
         return [(name, text, self._endpoint(name, text), factory) for name, text, factory in endpoints]
+
+    def _webEndpoints(self) -> list[tuple[str, str, Any]]:
+        """HTTP, behind a reverse proxy or by ourselves."""
+        if self.web is None:
+            return []
+        listen = self.config.listen
+        plain = WebFactory(self.web, self.clock, self.admission, self.others, True)
+        endpoints: list[tuple[str, str, Any]] = [("listen.http", text, plain) for text in listen.http]
+        if self.tls is not None and listen.https:
+            factory = WebFactory(self.web, self.clock, self.admission, self.others)
+            secure = wrapDirect(factory, self.tls.forDirect(ALPN), self.clock)
+            endpoints += [("listen.https", text, secure) for text in listen.https]
+        return endpoints
+
+    async def _startListeners(self) -> None:
+        await self.listeners.start()
+        for name, _, port in self.listeners.ports:
+            number = getattr(port.getHost(), "port", None)
+            if name == "listen.https" and self.web is not None and self.web.port == 0:
+                self.web.port = number or 443
+            for domain, host in self.serviceHosts.items():
+                if name == f'proxy."{domain}".listen' and host.bytestreams is not None and not host.bytestreams.port:
+                    host.bytestreams.port = number or 0
 
     def _componentFactory(self) -> ClientFactory:
         def stream(transport: Any, reception: Any) -> ComponentStream:
@@ -309,6 +353,8 @@ class Server:
         for host in self.hosts.values():
             host.stopping = True
         await self.listeners.stop()
+        for connection in tuple(self.others):
+            connection.hangUp()
 
     # --- configuration at run time
 
@@ -436,6 +482,20 @@ def makeTLS(config: Configuration, clock: IClock) -> ServerTLS | None:
         raise CannotStart(EX_CONFIG, *(str(problem) for problem in error.problems)) from None
 
 
+def makeWebSite(config: Configuration, tls: ServerTLS | None) -> WebSite | None:
+    """
+    The web site, if anybody listens for HTTP. Clients are told the port of the first listener with TLS: what its
+    endpoint says, or the real one when it listens.
+    """
+    listen = config.listen
+    if not listen.http and not listen.https:
+        return None
+    if tls is None or not listen.https:
+        return WebSite()
+    found = re.match(r"tcp6?:(?:port=)?(\d{1,5})(?::|$)", listen.https[0])
+    return WebSite(int(found[1]) if found else 0, tls.certificateFor)
+
+
 def usableCertificates(config: Configuration, now: float) -> Mapping[str, Certificate]:
     """
     The certificates in the configured folder.
@@ -470,7 +530,7 @@ def refuseMissingListeners(config: Configuration) -> None:
     @raise CannotStart: the configuration names a listener this version doesn't have.
     """
     lines = []
-    for name in ("s2s", "s2sTls", "http", "https"):
+    for name in ("s2s", "s2sTls"):
         if getattr(config.listen, name):
             lines.append(f"{config.file}: listen.{name}: this version doesn't listen for that; remove the option")
     if lines:

@@ -230,6 +230,8 @@ class Socks5Connection(Protocol):
         self._gone = True
         self.transport.abortConnection()
 
+    hangUp = abort
+
     # --- time
 
     def _expect(self, seconds: float) -> None:

@@ -90,6 +90,7 @@ class Slots:
         self.waiting: dict[str, tuple[Entry, float]] = {}
         self._arriving: dict[str, Arriving] = {}
         self._sweep: Any = None
+        self._stopped = False
 
     def _option(self, key: str) -> Any:
         return self._host.option(NAME, key)
@@ -104,6 +105,7 @@ class Slots:
 
     def stop(self) -> None:
         """The server stops."""
+        self._stopped = True
         if self._sweep is not None and self._sweep.active():
             self._sweep.cancel()
         for arriving in list(self._arriving.values()):
@@ -303,7 +305,7 @@ class Slots:
         done.addCallback(self._sweptOnce)
 
     def _sweptOnce(self, _: object) -> None:
-        if not self._host.stopping:
+        if not self._stopped:
             self._sweep = self._host.clock.callLater(SWEEP_SECONDS, self._startSweep)
 
     async def _lookThrough(self, asking: bool) -> None:
