@@ -10,6 +10,7 @@ A feature is a module in C{xmppd.features} with a module-level L{Feature} called
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,13 @@ class Hook:
         for observer in self.observe:
             observer(*arguments)
 
+    async def settle(self, *arguments: Any) -> None:
+        """Run the observers one after the other and wait for what they answer, if that can be waited for."""
+        for observer in self.observe:
+            answer = observer(*arguments)
+            if inspect.isawaitable(answer):
+                await answer
+
 
 @dataclass(slots=True, eq=False)
 class Hooks:
@@ -75,7 +83,7 @@ class Hooks:
         server doesn't start.
     @ivar stopping: (): streams have ended, the store is still open; observers may answer a Deferred.
     @ivar advertising: (stream, features as bytes): before C{<stream:features/>} is sent; change.
-    @ivar authenticated: (stream): an avatar was given; refuse, observe.
+    @ivar authenticated: (stream): an avatar was given; observe.
     @ivar binding: (stream, resource): refuse, change (answers the resource to use, or None for a server-made one).
     @ivar bound: (session): observe. The session has no stream if it was revived after a restart of the server.
     @ivar resumed: (session): a hibernating session has a stream again (XEP-0198 section 5); observe.
@@ -83,6 +91,10 @@ class Hooks:
     @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
     @ivar unavailable: (session, stanza): the client broadcast unavailable presence, in whose status there may be a
         text; not called when a session just ends; observe.
+    @ivar presenting: (session, stanza): presence of any type from a local client, after C{outgoing}; change.
+    @ivar stored: (request, kind, elements): a user has replaced something the server keeps for the account, of that
+        kind of fact; observers may answer a Deferred or a coroutine, which is awaited before the request is answered.
+    @ivar shown: (bare JID, contact): a contact has begun to see the presence of an account that has sessions; observe.
     @ivar outgoing: (session, stanza): from a local client, sender stamped; refuse, change, observe.
     @ivar incoming: (session, stanza): to a local client; refuse, change, observe.
     @ivar loading: (bare JID): a session is about to be bound; observers may answer a Deferred, and the session is not
@@ -111,6 +123,9 @@ class Hooks:
     ended: Hook = field(default_factory=lambda: Hook("ended"))
     available: Hook = field(default_factory=lambda: Hook("available"))
     unavailable: Hook = field(default_factory=lambda: Hook("unavailable"))
+    presenting: Hook = field(default_factory=lambda: Hook("presenting"))
+    stored: Hook = field(default_factory=lambda: Hook("stored"))
+    shown: Hook = field(default_factory=lambda: Hook("shown"))
     outgoing: Hook = field(default_factory=lambda: Hook("outgoing"))
     incoming: Hook = field(default_factory=lambda: Hook("incoming"))
     undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))
@@ -306,6 +321,7 @@ class Disco:
         (XEP-0059); or None.
     @ivar accountInfo: nodes of accounts.
     @ivar accountItems: items of accounts' nodes, and of accounts with the empty node.
+    @ivar accountIdentities: identities (category, type, name) of every account, besides its being one.
     """
 
     forms: list[Element] = field(default_factory=list)
@@ -314,6 +330,7 @@ class Disco:
     listing: Callable[[Request], Element] | None = None
     accountInfo: list[InfoSource] = field(default_factory=list)
     accountItems: list[ItemSource] = field(default_factory=list)
+    accountIdentities: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def domainInfo(host: Any) -> DiscoInfo:

@@ -997,10 +997,14 @@ class IPersonalNodes(Interface):
         L{StoreUnavailable}, which are logged; the request has succeeded nevertheless.
         """
 
-    def publish(request: Request, node: str, item: Element) -> Deferred[None]:
+    def publish(
+        request: Request, node: str, item: Element, values: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Deferred[None]:
         """
         Publish an C{<item/>} in C{http://jabber.org/protocol/pubsub} for the account that a request of its owner is
         about. Those who follow the node aren't called.
+
+        @param values: how the node is configured if it isn't there yet, as far as that isn't the default.
         """
 
     def retract(request: Request, node: str, ids: Sequence[str]) -> Deferred[None]:

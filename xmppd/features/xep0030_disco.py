@@ -68,7 +68,8 @@ class Discovery:
         guest = request.own and request.session is not None and request.session.account.anonymous
         identity = ("account", "anonymous" if guest else "registered", "")
         features = tuple(sorted(self._host.accountNamespaces, key=str.encode))
-        return DiscoInfo((identity,), features).toElement(node)
+        identities = (identity, *self._host.disco.accountIdentities)
+        return DiscoInfo(identities, features).toElement(node)
 
     async def accountItems(self, request: Request) -> Element:
         """An account's available resources and other items; nothing for those who may not know of it (section 8)."""

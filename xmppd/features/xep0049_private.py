@@ -54,6 +54,7 @@ class PrivateStorage:
             lock.release()
             if not lock.locked and self._locks.get(bare) is lock:
                 del self._locks[bare]
+        await self._host.hooks.stored.settle(request, KIND, tuple(request.payload.elements()))
 
     async def _store(self, bare: str, fragments: dict[str, bytes]) -> None:
         facts = dict(await self._host.facts.all(bare, KIND))

@@ -45,6 +45,7 @@ class VCards:
             if error is not None:
                 raise error
         await self._host.facts.put(request.target.bare, KIND, "", card)
+        await self._host.hooks.stored.settle(request, KIND, (request.payload,))
 
 
 def join(host: IHost) -> None:

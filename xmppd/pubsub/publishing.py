@@ -262,7 +262,7 @@ class Publishing:
 
     # --- on the server's own part
 
-    async def publishAs(self, request: Request, name: str, item: Element) -> None:
+    async def publishAs(self, request: Request, name: str, item: Element, values: forms.Values) -> None:
         """
         Publish for the account of a request what follows from the request; nobody follows that in turn.
         """
@@ -271,7 +271,7 @@ class Publishing:
         async def work() -> None:
             node = await self._shelf.find(owner, name)
             if node is None:
-                node = await self._make(request, owner, name, {})
+                node = await self._make(request, owner, name, values)
             await self._publish(request, node, [item], followed=False)
 
         await self._shelf.alone(owner, name, work)

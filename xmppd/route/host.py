@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults, succeed
@@ -22,6 +23,7 @@ from xmppd.ixmppd import (
     IAccount,
     IAnonymousSession,
     IBindRestriction,
+    IBytestreams,
     IClientStream,
     IClock,
     ICustody,
@@ -30,6 +32,7 @@ from xmppd.ixmppd import (
     IHost,
     IInvitations,
     IPasswords,
+    IPersonalNodes,
     IPresence,
     IReceiveRestriction,
     IRooms,
@@ -38,6 +41,7 @@ from xmppd.ixmppd import (
     ISession,
     IStore,
     IStreamFeature,
+    IWeb,
     Request,
     StoreUnavailable,
 )
@@ -87,8 +91,8 @@ class Host:
         self.rosters = store.rosters
         self.spool = store.spool
         self.facts = store.facts
-        self.archives = getattr(store, "archives", None)
-        self.pubsub = getattr(store, "pubsub", None)
+        self.archives = store.archives
+        self.pubsub = store.pubsub
         self.hooks = Hooks()
         self.adapters = Adapters()
         self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")] if config.table == "host" else []
@@ -109,11 +113,16 @@ class Host:
         self._admins = frozenset(config.admins)
         self.stopping = False
         self.inbox: Callable[[Stanza, JID], None] | None = None
+        self.post: Callable[[Stanza], None] | None = None
+        self.personal: IPersonalNodes | None = None
         self.rooms: IRooms | None = None
         self.disco = Disco()
         self.passwords = cast(IPasswords, None)
         self.invitations: IInvitations | None = None
         self.lifecycle: Callable[[str, float], None] | None = None
+        self.web: IWeb | None = None
+        self.folder: Path | None = None
+        self.bytestreams: IBytestreams | None = None
         self.registrar = Registrar(self)
         self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
         self.hooks.removed.addObserver(lambda bare: self._known.pop(bare, None))
@@ -192,6 +201,8 @@ class Host:
         """For the server itself; a resource of the domain makes no difference (RFC 6120 section 10.5.1)."""
         if stanza.kind == "iq":
             self._request("host", stanza, to)
+        elif self.post is not None:
+            self.post(stanza)
         elif stanza.kind == "message" and stanza.attrs.get("type") != "error":
             self.router.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
 
@@ -314,8 +325,18 @@ class Host:
                 )
                 if stanza.promise is not None:
                     stanza.promise.append(settled)
+                self._suspend(stanza, settled)
             else:
                 self._result(answer, stanza)
+
+    def _suspend(self, stanza: Stanza, settled: Deferred[None]) -> None:
+        """
+        What a client sends behind a request may depend on that (a presence on whom it has just blocked), and waits until
+        it is answered (RFC 6120 section 10.1).
+        """
+        session = self.router.session(stanza.attrs["from"])
+        if session is not None and session.stream is not None:
+            session.stream.waitFor(settled)
 
     def _result(self, payload: Element | bytes | None, stanza: Stanza) -> None:
         self.router.route(stanza.result(payload))

@@ -245,6 +245,8 @@ class Session:
             if checked is None:
                 return
             stanza = checked
+        for change in self.host.hooks.presenting.change:
+            stanza = change(self, stanza)
         self.host.presence.sent(self, stanza)
 
     def _receivedOther(self, stanza: Stanza) -> None:

@@ -323,7 +323,7 @@ class SubscriptionTests(ServiceCase):
         """What can't be changed is answered as it is; all else is changed."""
         changes = "<subscription jid='romeo@example.org' subscription='dreaming'/><subscription jid='a@example.org' subscription='subscribed'/>"
         answer = self.request(self.juliet, "set", self.change(changes), owner=True)
-        pubsub, error = answer.elements()
+        pubsub, _ = answer.elements()
         returned = [(each.get("jid"), each.get("subscription")) for each in pubsub.find("subscriptions").elements()]
         self.assertEqual(returned, [("romeo@example.org", "subscribed")])
         self.assertEqual(dict(self.found()), {"romeo@example.org": "subscribed", "a@example.org": "subscribed"})

@@ -408,7 +408,6 @@ class ApprovalTests(ServiceCase):
         """Nobody approves oneself."""
         self.answer("1", self.romeo)
         self.assertEqual(self.states(), [])
-        (message,) = [each for each in self.streams[self.romeo].received if each.type == "error"] or [None]
         self.assertEqual(self.refused(self.romeo, "set", subscribe(node="club"))[2], "pending-subscription")
 
     @spec("XEP-0060", "8.7.4")

@@ -42,9 +42,11 @@ class PersonalNodes:
         if emptied is not None:
             self._service.owning.emptied.setdefault(node, []).append(emptied)
 
-    def publish(self, request: Request, node: str, item: Element) -> Deferred[None]:
+    def publish(
+        self, request: Request, node: str, item: Element, values: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Deferred[None]:
         """See L{IPersonalNodes}."""
-        return Deferred.fromCoroutine(self._service.publishing.publishAs(request, node, item))
+        return Deferred.fromCoroutine(self._service.publishing.publishAs(request, node, item, values or {}))
 
     def retract(self, request: Request, node: str, ids: Sequence[str]) -> Deferred[None]:
         """See L{IPersonalNodes}."""
