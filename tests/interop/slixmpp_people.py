@@ -479,6 +479,40 @@ async def carbons(world: World) -> dict[str, Any]:
     return {"phone": phone.copies, "desk": desk.copies, "inbox": [desk.inbox, phone.inbox], "juliet": [body for _, body in juliet.inbox]}
 
 
+async def archive(world: World) -> dict[str, Any]:
+    """Two talk; later another client of one of them reads it all in its archive, in pages, and says what to keep."""
+    romeo, juliet = await world.login("romeo"), await world.login("juliet", resource="chamber")
+    for number in range(25):
+        romeo.say("juliet@example.org/chamber", f"line {number}")
+    await juliet.hears("line 24")
+    juliet.say(romeo.boundjid.full, "line 25")
+    await romeo.hears("line 25")
+    phone = await world.login("juliet", resource="phone")
+    phone.register_plugin("xep_0313")
+    phone.register_plugin("xep_0441")
+    archive = phone.plugin["xep_0313"]
+
+    async def read(**conditions: Any) -> list[str]:
+        found = archive.iterate(**conditions)
+        return [message["mam_result"]["forwarded"]["stanza"]["body"] async for message in found]
+
+    seen: dict[str, Any] = {"all": await phone.wait(read(rsm={"max": 10}))}
+    seen["with"] = len(await phone.wait(read(with_jid=JID("romeo@example.org"))))
+    seen["others"] = await phone.wait(read(with_jid=JID("tybalt@example.org")))
+    seen["last"] = await phone.wait(read(reverse=True, rsm={"max": 5}, total=5))
+    metadata = await phone.wait(archive.get_archive_metadata())
+    seen["ends"] = [bool(metadata["mam_metadata"][name]["id"]) for name in ("start", "end")]
+    form = await phone.wait(archive.get_fields())
+    seen["fields"] = sorted(form.get_fields())
+    await phone.wait(phone.plugin["xep_0441"].set_preferences(default="never"))
+    preferences = await phone.wait(phone.plugin["xep_0441"].get_preferences())
+    seen["default"] = preferences[0]
+    romeo.say("juliet@example.org/chamber", "line 26")
+    await juliet.hears("line 26")
+    seen["kept"] = len(await phone.wait(read()))
+    return seen
+
+
 async def blocking(world: World) -> dict[str, Any]:
     """Somebody is blocked, is told so when they write, and is unblocked."""
     desk, phone = await world.login("romeo", resource="desk"), await world.login("romeo", resource="phone")
@@ -647,7 +681,7 @@ async def guests(world: World) -> dict[str, Any]:
 
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
-    for scene in (login, roster, subscription, messages, resumption, expiry, restart, stopped, carbons, blocking, queries, commands, registration, clientStates, guests)
+    for scene in (login, roster, subscription, messages, resumption, expiry, restart, stopped, carbons, archive, blocking, queries, commands, registration, clientStates, guests)
 }
 
 

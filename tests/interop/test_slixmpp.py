@@ -140,6 +140,17 @@ class MessagingTests(SlixmppTestCase):
         self.assertEqual((seen["desk"], seen["inbox"]), ([], [[["juliet", "What light"]], []]))
         self.assertEqual(seen["juliet"], ["Good morrow", "secretly", "farewell"])
 
+    @spec("XEP-0313", "4", "4.3", "5")
+    @spec("XEP-0441", "2.1")
+    def test_archive(self) -> None:
+        """A conversation is found in the archive, forwards and backwards, in pages; preferences are kept to."""
+        seen = self.play("archive")
+        lines = [f"line {number}" for number in range(26)]
+        self.assertEqual((seen["all"], seen["with"], seen["others"]), (lines, 26, []))
+        self.assertEqual(seen["last"], lines[:-6:-1])
+        self.assertEqual((seen["ends"], seen["default"], seen["kept"]), ([True, True], "never", 26))
+        self.assertLessEqual({"with", "start", "end", "before-id", "after-id", "ids"}, set(seen["fields"]))
+
     @spec("XEP-0191", "3.2", "3.3", "3.4")
     def test_blocking(self) -> None:
         """The blocked get errors, whoever blocked them too; the other resource hears of it; until it ends."""

@@ -255,8 +255,10 @@ class TailsTests(SynchronousTestCase):
 
         def token(octets: int) -> str:
             drawn.append(octets)
-            return f"{len(drawn)}" * 40
+            return f"{len(drawn)}" * 20 + "abcdefgh" * 2
 
         tails = Tails(token)
-        self.assertEqual([tails() for _ in range(3)], ["1" * 16, "1" * 16, "1" * 8 + "2" * 8])
+        cut = [tails() for _ in range(4)]
+        self.assertEqual(sorted(cut), ["1" * 16, "1" * 4 + "abcdefghabcd", "2" * 16, "2" * 4 + "abcdefghabcd"])
         self.assertTrue(all(octets >= 12 for octets in drawn))
+        self.assertEqual(len(Tails(lambda octets: "short")()), 16)

@@ -90,16 +90,17 @@ class AccountArchives:
     def incoming(self, session: ISession, stanza: Stanza) -> Stanza:
         """A client is given something. See C{hooks.incoming}. Per stanza."""
         if stanza.kind == "message" and stanza.archived is None:
-            self._arrived(stanza, session.bare, session)
+            if STANZA_ID in stanza.childNames:
+                self._purge(stanza, session.bare)
+            if stanza.attrs.get("type") != "groupchat":  # which comes to many, and is archived by its room
+                self._arrived(stanza, session)
         return stanza
 
-    def _arrived(self, stanza: Stanza, bare: str, session: ISession) -> None:
+    def _arrived(self, stanza: Stanza, session: ISession) -> None:
         """A message is for an account, whose clients haven't seen it yet."""
-        if STANZA_ID in stanza.childNames:
-            self._purge(stanza, bare)
         stanza.archived = False
         if isArchivable(stanza) and not session.account.anonymous:
-            peer = self._sender(stanza)
+            bare, peer = session.bare, self._sender(stanza)
             if self.preferences.wants(bare, peer):
                 self._archive(stanza, bare, peer)
 

@@ -38,14 +38,19 @@ class Tails:
 
     def __init__(self, token: Callable[[int], str]) -> None:
         self._token = token
-        self._rest = ""
+        self._cut: list[str] = []
 
     def __call__(self) -> str:
         """Another one."""
-        while len(self._rest) < TAIL:
-            self._rest += self._token(AT_ONCE)
-        tail, self._rest = self._rest[:TAIL], self._rest[TAIL:]
-        return tail
+        if not self._cut:
+            self._draw()
+        return self._cut.pop()
+
+    def _draw(self) -> None:
+        text = ""
+        while len(text) < TAIL:
+            text += self._token(AT_ONCE)
+        self._cut = [text[at : at + TAIL] for at in range(0, len(text) - TAIL + 1, TAIL)]
 
 
 def join(host: IHost) -> None:
