@@ -10,6 +10,7 @@ import sys
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ctl.servers import folderFor
+from xmppd.ctl import demo
 from xmppd.ctl.demo import Demo, freePorts
 from xmppd.ctl.exits import EX_OSERR, EX_UNAVAILABLE, CannotStart
 from xmppd.ctl.folder import DataFolder
@@ -29,6 +30,13 @@ class DemoTests(SynchronousTestCase):
         said = demo.welcome(self.folder, sys.executable)
         self.assertIn("WITHOUT a password", said)
         self.assertRegex(said, r"SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}\n")
+
+    def test_lacking(self) -> None:
+        """A line that would not work says what it lacks: the example for slixmpp is the only one that needs more."""
+        welcome = Demo(self.folder, True, 0).welcome
+        for found, says in ((None, True), (object(), False)):
+            self.patch(demo, "find_spec", lambda name, found=found: found)
+            self.assertEqual("/bin/python -m pip install slixmpp" in welcome(self.folder, "/bin/python"), says)
 
     def test_private(self) -> None:
         """The folder is nobody else's, since the certificate's key is in it."""

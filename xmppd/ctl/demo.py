@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,11 +64,14 @@ Data: {folder} ({fate})
 Try, each in a terminal:
   profanity       /connect romeo@{domain} server {address} port {c2s} tls trust
   go-sendxmpp     echo hello | go-sendxmpp -n -u juliet@{domain} -p juliet -j {address}:{c2s} romeo@{domain}
-  slixmpp         {python} {example} {address} {c2s} {certificate}
+  slixmpp         {python} {example} {address} {c2s} {certificate}{lacking}
   xmppctl         {xmppctl} --config {config} status
 
 Ctrl-C ends it.
 """
+
+LACKING = "\n                  (which needs {python} -m pip install slixmpp)"
+"""Added where the example would not run: the demo itself needs no client."""
 
 EXAMPLE = '''\
 """Juliet greets Romeo with slixmpp, and waits for a minute for an answer. Written by `xmppd demo`."""
@@ -162,6 +166,7 @@ class Demo:
             fate="kept" if self._kept else "removed at the end; --data DIR keeps it",
             python=python,
             example=self._folder / "juliet.py",
+            lacking=LACKING.format(python=python) if find_spec("slixmpp") is None else "",
             xmppctl=programs / "xmppctl" if (programs / "xmppctl").exists() else "xmppctl",
             config=self.config.file,
         )
