@@ -52,6 +52,25 @@ class IQTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IHost, self.rig.host))
         self.assertTrue(verifyObject(IDestination, self.rig.host))
 
+    @spec("RFC 6120", "10.1")
+    def test_laterSuspends(self) -> None:
+        """What the client sends behind a request that takes a while is processed when that is answered."""
+        answer: Deferred[None] = Deferred()
+        self.respond("host", answer)
+        self.assertEqual((self.ask("example.org"), len(self.stream.waits)), ([], 1))
+        self.assertNoResult(self.stream.waits[0])
+        answer.callback(None)
+        self.successResultOf(self.stream.waits[0])
+        self.assertEqual([each.type for each in self.stream.take()], ["result"])
+
+    @spec("RFC 6120", "10.1")
+    def test_laterAndGone(self) -> None:
+        """There is nothing to suspend for who asks from elsewhere, or has gone."""
+        self.respond("host", Deferred())
+        self.rig.inject(b"<iq from='bot.example.net' to='example.org' type='get' id='1'><question xmlns='urn:example'/></iq>")
+        self.romeo.stream = None
+        self.assertEqual((self.ask("example.org"), len(self.requests)), ([], 2))
+
     @spec("RFC 6120", "10.5.1")
     def test_domain(self) -> None:
         """The domain answers for itself."""

@@ -67,6 +67,19 @@ class LocalTests(IMTestCase):
         self.rig.send(juliet, b"<presence><status>secret</status></presence>")
         self.assertEqual(self.kinds(romeoStream), [])
 
+    @spec("RFC 6120", "10.1")
+    def test_suspends(self) -> None:
+        """Nothing that comes behind a cancellation is processed, no presence either, before that is done."""
+        put = self.host.rosters.put
+        write: Deferred[None] = Deferred()
+        self.patch(self.host.rosters, "put", lambda *args: write.addCallback(lambda _: put(*args)))
+        self.julietStream.waits.clear()
+        self.rig.send(self.juliet, b"<presence to='romeo@example.org' type='subscribe'/>")
+        (wait,) = self.julietStream.waits
+        self.assertNoResult(wait)
+        write.callback(None)
+        self.successResultOf(wait)
+
     @spec("RFC 6121", "3.3.2", "3.3.3")
     def test_unsubscribe(self) -> None:
         """Who unsubscribes gets no more presence; the other side is told before its roster changes."""

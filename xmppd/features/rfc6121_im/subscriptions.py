@@ -60,7 +60,9 @@ class Subscriptions:
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "Everybody sees one's own presence anyway.")
         stamped = stanza.addressed({"from": session.bare, "to": contact})
         stamped.promise = None
-        self._begin(session.bare, stanza, lambda roster: self._outbound(roster, stamped, contact))
+        done = self._begin(session.bare, stanza, lambda roster: self._outbound(roster, stamped, contact))
+        if session.stream is not None:  # a presence behind it must not go to whom it shuts out (RFC 6120 section 10.1)
+            session.stream.waitFor(done)
 
     async def _outbound(self, roster: Roster, stanza: Stanza, contact: str) -> None:
         """Appendix A.2, and the order of section 3.1.2, 3.1.5, 3.2.2, 3.3.2."""
@@ -163,11 +165,12 @@ class Subscriptions:
 
     # --- both
 
-    def _begin(self, account: str, stanza: Stanza, work: Work[None]) -> None:
-        """Queue the work of a stanza; its sender hears of failures, and its promise waits for the end."""
+    def _begin(self, account: str, stanza: Stanza, work: Work[None]) -> Deferred[None]:
+        """Queue the work of a stanza; its sender hears of failures. Answers its end, for which its promise waits too."""
         done = self.rosters.run(account, work).addErrback(self._failed, stanza)
         if stanza.promise is not None:
             stanza.promise.append(done)
+        return done
 
     def _failed(self, failure: Failure, stanza: Stanza) -> None:
         if isinstance(failure.value, StanzaError):
