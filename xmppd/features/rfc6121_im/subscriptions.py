@@ -166,7 +166,7 @@ class Subscriptions:
     # --- both
 
     def _begin(self, account: str, stanza: Stanza, work: Work[None]) -> Deferred[None]:
-        """Queue the work of a stanza; its sender hears of failures. Answers its end, for which its promise waits too."""
+        """Queue the work of a stanza; its sender hears of failures. Answers its end, which its promise waits for."""
         done = self.rosters.run(account, work).addErrback(self._failed, stanza)
         if stanza.promise is not None:
             stanza.promise.append(done)
