@@ -20,9 +20,12 @@ from xmppd.ixmppd import IClock, IEntropy, IHost, IReception, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection
 from xmppd.wire import ns
-from xmppd.wire.errors import StreamCondition, StreamError
+from xmppd.wire.errors import StanzaCondition, StreamCondition, StreamError
 
 log = Logger(namespace="xmppd.services")
+
+SWEEP_SECONDS = 1
+"""How often all streams are looked at for silence."""
 
 DRAIN_SECONDS = 5.0
 """How long clients may take to close their ends at shutdown."""
@@ -195,37 +198,44 @@ class Streams:
         self._connections = connections
         self._reception = reception
         self._sweep: Any = None
+        self._swept = 0.0
 
     def start(self) -> None:
         """Begin to look after silent streams."""
-        seconds = self._reception.limits.idleSeconds
-        if seconds:
-            self._sweep = self._reception.clock.callLater(seconds / 2, self._check)
+        self._swept = self._reception.clock.seconds()
+        self._sweep = self._reception.clock.callLater(SWEEP_SECONDS, self._check)
 
     def _check(self) -> None:
-        """Ask those whether they are there who have said nothing for long (RFC 6120 section 4.6.4)."""
+        """
+        Let those rest who have been silent for a moment, and ask those whether they are there who have been for long
+        (RFC 6120 section 4.6.4).
+        """
+        elapsed = self._reception.clock.seconds() - self._swept
+        patience = self._reception.limits.idleSeconds
         for connection in tuple(self._connections):
-            connection.silent += 1
-            stream = connection.stream
-            if connection.silent >= 2 and stream.session is not None:
-                self._askWhetherThere(connection)
+            connection.silent = silent = connection.silent + elapsed
+            if silent > SWEEP_SECONDS:
+                connection.stream.rest()
+            if patience and silent >= patience and not connection.asked and connection.stream.session is not None:
+                connection.asked = True
+                self._askWhetherThere(connection, patience)
         self.start()
 
-    def _askWhetherThere(self, connection: ClientConnection) -> None:
+    def _askWhetherThere(self, connection: ClientConnection, patience: float) -> None:
         session = connection.stream.session
         assert session is not None
-        connection.silent = 0
         ping = f"<ping xmlns='{ns.PING}'/>".encode()
         asked = session.host.ask(session.full, "get", ping, self._reception.limits.answerSeconds)
 
         def unanswered(failure: Failure) -> None:
-            if connection.silent == 0 and failure.value.condition == "remote-server-timeout":  # type: ignore[union-attr]
-                return
-            if failure.value.condition == "remote-server-timeout":  # type: ignore[union-attr]
+            condition = getattr(failure.value, "condition", None)
+            if condition == StanzaCondition.REMOTE_SERVER_TIMEOUT and connection.silent >= patience:
                 connection.abortConnection()
 
-        connection.silent = 1
-        asked.addErrback(unanswered)
+        def over(result: object) -> None:
+            connection.asked = False
+
+        asked.addErrback(unanswered).addBoth(over)
 
     async def stop(self) -> None:
         """End every stream with system-shutdown and wait for the clients, but not for long."""

@@ -641,7 +641,7 @@ class TLSTests(ServerCase):
             client.tls.set_connect_state()
             self.assertRaises(SSL.WantReadError, client.tls.do_handshake)
             client.deliver(client.tls.bio_read(100))
-            self.server.advance(29)
+            self.server.advance(59)
             self.assertFalse(client.eof)
             self.server.advance(2)
             self.assertTrue(client.eof)

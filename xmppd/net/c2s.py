@@ -82,7 +82,8 @@ class ClientConnection(Protocol):
     One connection of a client.
 
     @ivar stream: its stream.
-    @ivar silent: how many checks of the idle sweep have passed since anything came.
+    @ivar silent: for how many seconds nothing has come, as far as the sweep over all connections has counted.
+    @ivar asked: whether the client is being asked if it is there.
     @ivar since: when it was made, in the clock's seconds.
     """
 
@@ -104,6 +105,7 @@ class ClientConnection(Protocol):
         "_waiting",
         "_waitingBytes",
         "address",
+        "asked",
         "port",
         "silent",
         "since",
@@ -127,7 +129,8 @@ class ClientConnection(Protocol):
         self._pauses = 0
         self._slowed: Any = None
         self._pace: Pace | None = None
-        self.silent = 0
+        self.silent = 0.0
+        self.asked = False
 
     # --- from the reactor
 
@@ -165,7 +168,7 @@ class ClientConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """See L{Protocol}."""
-        self.silent = 0
+        self.silent = 0.0
         octets = len(data)
         if self._tls is not None:
             plain = self._decrypted(data)

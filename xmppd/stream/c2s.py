@@ -470,6 +470,11 @@ class ClientStream:
 
     # --- time and end
 
+    def rest(self) -> None:
+        """Nothing has come for a while: hold less memory until something does."""
+        if self._parser is not None:
+            self._parser.rest()
+
     def _cancelDeadline(self) -> None:
         deadline, self._deadline = self._deadline, None
         if deadline is not None and deadline.active():

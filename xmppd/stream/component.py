@@ -210,6 +210,9 @@ class ComponentStream:
         """Send bytes."""
         self.transport.write(data)
 
+    def rest(self) -> None:
+        """Components are few."""
+
     def secured(self, tls: Any) -> None:
         """Direct TLS is in place."""
         self.tls = tls

@@ -197,6 +197,7 @@ class XMLStreamParser:
         "_pending",
         "_prefixes",
         "_quote",
+        "_resting",
         "_root",
         "_stanzaAttrs",
         "_stanzaName",
@@ -244,6 +245,7 @@ class XMLStreamParser:
         self._elements = 0
         self._names = 0
         self._namespaces = 0
+        self._resting = False
         self._expat = bareExpat()
         self._listen()
         self._expat.XmlDeclHandler = self._declaration
@@ -255,6 +257,9 @@ class XMLStreamParser:
         """
         if self.error is not None or self._ended:
             return []
+        if self._resting:
+            self._resting = False
+            self._recycle()
         events = self._events = []
         end = data.rfind(b">") + 1
         if (self._quote is not None and not self._closes(data)) or not end:
@@ -280,6 +285,15 @@ class XMLStreamParser:
             self._keep()
         self._window = b""
         return events
+
+    def rest(self) -> None:
+        """
+        Give expat's memory back until more bytes come, about 10 kB. Does nothing unless the stream is between two
+        stanzas; costs the next chunk the making of another.
+        """
+        if self._depth == 1 and not self._pending and self.error is None and not self._ended and not self._resting:
+            self._resting = True
+            self._expat = _RESTING
 
     def _hold(self, data: bytes) -> None:
         """Nothing can be complete yet: keep the bytes."""
@@ -614,6 +628,10 @@ class XMLStreamParser:
             f" xmlns{':' + prefix if prefix else ''}='{escapeAttribute(uri)}'" for prefix, uri in self._prefixes.items()
         )
         return self._root + declared.encode() + b">"
+
+
+_RESTING: Final = bareExpat()
+"""What stands in the place of a parser that rests; nothing is ever fed to it."""
 
 
 def _moved(name: str, content: str) -> str:
