@@ -813,7 +813,10 @@ class IHost(Interface):
         """Whether there is an account, or a guest's session, by that bare JID; remembers a bounded number."""
 
     def ask(to: str, type: str, payload: bytes, seconds: float = 30.0) -> Deferred[Stanza]:
-        """Send an IQ from the domain; fires with the answer. Fails with StanzaError for an error or none in time."""
+        """
+        Send an IQ from the domain; fires with the answer. Fails with StanzaError: C{remote-server-timeout} if none
+        comes in time, C{undefined-condition} with the error's type for an error.
+        """
 
     def isAdmin(jid: JID) -> bool:
         """Whether the bare JID administrates this host."""

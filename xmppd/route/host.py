@@ -50,9 +50,9 @@ from xmppd.route.registrar import Registrar
 from xmppd.route.sessions import Session
 from xmppd.wire import ns
 from xmppd.wire.element import Element
-from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JID, JIDMalformed, parse, prepareResource
-from xmppd.wire.stanza import Stanza, join
+from xmppd.wire.stanza import ERROR, Stanza, join
 
 log = Logger(namespace="xmppd.host")
 
@@ -331,8 +331,8 @@ class Host:
 
     def _suspend(self, stanza: Stanza, settled: Deferred[None]) -> None:
         """
-        What a client sends behind a request may depend on that (a presence on whom it has just blocked), and waits until
-        it is answered (RFC 6120 section 10.1).
+        What a client sends behind a request may depend on that (a presence on whom it has just blocked), and waits for
+        the answer (RFC 6120 section 10.1).
         """
         session = self.router.session(stanza.attrs["from"])
         if session is not None and session.stream is not None:
@@ -386,7 +386,9 @@ class Host:
         if stanza.attrs["type"] == "result":
             waiting[1].callback(stanza)
         else:
-            waiting[1].errback(StanzaError(StanzaCondition.UNDEFINED_CONDITION, "The answer was an error."))
+            waiting[1].errback(
+                StanzaError(StanzaCondition.UNDEFINED_CONDITION, "The answer was an error.", errorTypeOf(stanza))
+            )
 
     # --- binding
 
@@ -506,3 +508,10 @@ class Host:
             del there[session.jid.resource or ""]
             if not there:
                 del self.sessions[session.bare]
+
+
+def errorTypeOf(stanza: Stanza) -> ErrorType:
+    """What an error's sender says may be done about it; by default nothing (RFC 6120 section 8.3.2)."""
+    error = stanza.find(ERROR)
+    type = error.get("type") if error is not None else None
+    return ErrorType(type) if type in set(ErrorType) else ErrorType.CANCEL
