@@ -511,6 +511,6 @@ feature = Feature(
     name=NAME,
     specs=(Spec("XEP-0160", "1.0.1"), Spec("XEP-0203", "2.0"), Spec("XEP-0334", "1.0.0")),
     namespaces=(ns.OFFLINE,),
-    after=("xep0191_blocking", "xep0280_carbons", "xep0313_archive"),
+    after=("xep0191_blocking", "xep0280_carbons", "xep0313_archive", "xep0357_push"),
     join=join,
 )
