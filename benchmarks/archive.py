@@ -85,7 +85,7 @@ enabled = false
 registration = "open"
 plain_without_tls = true
 [host."localhost".features.xep0313_archive]
-enabled = {enabled}
+accounts = {enabled}
 """
 
 
@@ -328,7 +328,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=names())
-    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--messages", type=int, default=10_000)
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--window", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)

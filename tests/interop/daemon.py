@@ -52,6 +52,8 @@ enabled = false
 [host."example.org"]
 registration = "open"
 admins = ["admin@example.org"]
+[host."example.org".features.xep0313_archive]
+accounts = true
 [host."example.org".contacts]
 abuse = ["mailto:abuse@example.org"]
 [host."guests.example"]

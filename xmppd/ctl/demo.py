@@ -50,6 +50,9 @@ level = "warn"
 [host."{domain}"]
 guests = "public"
 admins = ["admin@{domain}"]
+
+[features.xep0313_archive]
+accounts = true
 """
 
 WELCOME = """\

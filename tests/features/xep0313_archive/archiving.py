@@ -4,15 +4,23 @@ What tests of archives have in common: people who talk, and look into their arch
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from tests.features.asking import JULIET, ROMEO, AskingCase
-from xmppd.features.xep0313_archive import feature
+from xmppd.features import xep0313_archive
+from xmppd.hooks import Option
 from xmppd.ixmppd import ArchivedMessage, ArchiveQuery, ISession
 from xmppd.wire.element import Element, parse
 from xmppd.wire.stanza import Stanza
+
+feature = replace(
+    xep0313_archive.feature,
+    options={**xep0313_archive.feature.options, "accounts": Option(True, "Here accounts have archives.")},
+)
+"""The feature, with archives for accounts switched on."""
 
 MAM = "urn:xmpp:mam:2"
 SID = "urn:xmpp:sid:0"

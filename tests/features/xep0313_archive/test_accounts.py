@@ -14,12 +14,12 @@ from tests.features.xep0313_archive.archiving import (
     ORCHARD,
     SID,
     ArchiveCase,
+    feature,
     fired,
     idsOf,
 )
 from tests.marks import spec
-from xmppd.features import xep0160_offline, xep0191_blocking, xep0280_carbons
-from xmppd.features.xep0313_archive import feature
+from xmppd.features import xep0160_offline, xep0191_blocking, xep0280_carbons, xep0313_archive
 from xmppd.features.xep0313_archive.rules import Purge, isArchivable
 from xmppd.wire.stanza import Stanza, fromBytes
 
@@ -222,8 +222,8 @@ class ArchivingTests(ArchiveCase):
         self.assertEqual(self.got(self.romeo)[-1].type, "error")
 
     def test_switchedOff(self) -> None:
-        """Without archives nothing is asked per stanza, and nothing is advertised."""
-        rig = Rig(feature, options={(feature.name, "enabled"): False})
+        """Accounts have no archives unless it is said: nothing is asked per stanza, and nothing is advertised."""
+        rig = Rig(xep0313_archive.feature)
         session, _ = rig.bind(BALCONY)
         self.assertFalse(session.sending or session.receiving)  # type: ignore[attr-defined]
         self.assertEqual(rig.host.accountNamespaces, set())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from tests.doubles import FailingStore, Rig
 from tests.features.asking import JULIET, ROMEO
-from tests.features.xep0313_archive.archiving import BALCONY, MAM, ORCHARD, ArchiveCase, idsOf
+from tests.features.xep0313_archive.archiving import BALCONY, MAM, ORCHARD, ArchiveCase, feature, idsOf
 from tests.marks import spec
 from xmppd.features import xep0160_offline
-from xmppd.features.xep0313_archive import feature
 from xmppd.features.xep0313_archive.preferences import KIND, Preferences, fromBytes
 from xmppd.ixmppd import RosterItem
 from xmppd.wire.element import Element

@@ -55,11 +55,10 @@ class Tails:
 
 def join(host: IHost) -> None:
     """Keep archives for the accounts of a host, or for the rooms of a service."""
-    if not host.option(NAME, "enabled"):
-        return
     if host.rooms is not None:
-        _joinRooms(host, host.rooms)
-    elif host.config.table == "host" and host.config.accounts:
+        if host.option(NAME, "rooms"):
+            _joinRooms(host, host.rooms)
+    elif host.config.table == "host" and host.config.accounts and host.option(NAME, "accounts"):
         _joinAccounts(host)
 
 
@@ -135,7 +134,12 @@ feature = Feature(
         Spec("XEP-0441", "0.2.0"),
     ),
     options={
-        "enabled": Option(True, "Whether there are archives."),
+        "accounts": Option(
+            False,
+            "Whether accounts have archives. Each message is then written to the database for both sides, which costs "
+            "several times what routing it does.",
+        ),
+        "rooms": Option(True, "Whether rooms have archives, those that say so in their configuration."),
         "default": Option(
             "always", 'What is archived for users who say nothing: "always", "never", "roster".', _default
         ),
