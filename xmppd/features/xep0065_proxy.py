@@ -219,7 +219,7 @@ def _port(value: int) -> str | None:
 
 
 OPTIONS = {
-    "listen": Option(("tcp:7777",), "Where clients connect, as Twisted's endpoint strings.", _endpoints),
+    "listen": Option(["tcp:7777"], "Where clients connect, as Twisted's endpoint strings.", _endpoints),
     "host": Option("", "The name or address clients are told to connect to; the proxy's domain if empty."),
     "port": Option(0, "The port they are told; the one it listens on if 0.", _port),
     "sessions": Option(200, "Streams at a time.", _atLeast(1)),

@@ -129,7 +129,7 @@ feature = Feature(
     namespaces=(ns.EXTERNAL_SERVICES,),
     options={
         "services": Option(
-            (),
+            [],
             "Tables with type and host, and port, transport, name; username and password, or secret and seconds.",
             mistake,
         ),

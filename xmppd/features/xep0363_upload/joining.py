@@ -45,7 +45,7 @@ OPTIONS = {
     "total": Option(21_474_836_480, "Octets of all files.", _atLeast(1)),
     "days": Option(30, "For how many days a file is kept.", _atLeast(1)),
     "slot_seconds": Option(300, "How long a slot waits for its file.", _atLeast(10)),
-    "types": Option((), 'Media types that are taken, like "image/*"; none for all.'),
+    "types": Option([], 'Media types that are taken, like "image/*"; none for all.'),
     "guests": Option(False, "Whether guests may upload."),
 }
 

@@ -1,0 +1,1 @@
+Clients are told of STUN and TURN servers, with credentials that last for a while (XEP-0215).
