@@ -52,6 +52,19 @@ class IQTests(SynchronousTestCase):
         self.assertTrue(verifyObject(IHost, self.rig.host))
         self.assertTrue(verifyObject(IDestination, self.rig.host))
 
+    def test_cameMeanwhile(self) -> None:
+        """An answer of the store that was overtaken is not believed: the account has come, or gone, meanwhile."""
+        host = self.rig.host
+        for hook, found in ((host.hooks.registered, None), (host.hooks.removed, object())):
+            lookup: Deferred[Any] = Deferred()
+            self.patch(host.accounts, "get", lambda bare, lookup=lookup: lookup)
+            asked = host.exists("paris@example.org")
+            hook.notify("paris@example.org")
+            lookup.callback(found)
+            for each in (asked, host.exists("paris@example.org")):
+                self.assertEqual(self.successResultOf(each), found is None)
+            host._known.clear()
+
     @spec("RFC 6120", "10.1")
     def test_laterSuspends(self) -> None:
         """What the client sends behind a request that takes a while is processed when that is answered."""

@@ -11,6 +11,7 @@ from tests.doubles import Rig
 from tests.marks import spec
 from xmppd.ixmppd import IRegistrar, RosterItem
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition
+from xmppd.wire.stanza import fromBytes
 
 JULIET = "juliet@example.org"
 
@@ -64,6 +65,19 @@ class RegistrarTests(SynchronousTestCase):
         self.assertFalse(self.successResultOf(self.rig.host.passwords.check(JULIET, "old")))
         self.assertTrue(self.successResultOf(self.rig.host.passwords.check(JULIET, "new")))
         self.assertIn(("rekeyed", JULIET), self.heard)
+
+    def test_removeKeepsNothing(self) -> None:
+        """What the sessions of a removed account leave is refused, and not kept for the name's next owner."""
+        kept: list[str] = []
+        host = self.rig.host
+        self.successResultOf(self.registrar.create("juliet", "x"))
+        _, stream = self.rig.bind("romeo@example.org/orchard")
+        self.rig.bind("juliet@example.org/balcony")
+        words = fromBytes(b"<message from='romeo@example.org/orchard' to='juliet@example.org'><body>hi</body></message>")
+        host.hooks.ended.addObserver(lambda session: self.rig.router.route(words))
+        host.hooks.undeliverable.addChange(lambda stanza, bare: kept.append(bare))
+        self.successResultOf(self.registrar.remove(JULIET))
+        self.assertEqual((kept, [each.type for each in stream.take()]), ([], ["error"]))
 
     def test_unknown(self) -> None:
         """Nobody's account, or another host's, is not found."""

@@ -125,7 +125,7 @@ class Host:
         self.bytestreams: IBytestreams | None = None
         self.registrar = Registrar(self)
         self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
-        self.hooks.removed.addObserver(lambda bare: self._known.pop(bare, None))
+        self.hooks.removed.addObserver(self.vanished)
 
     # --- what features use
 
@@ -171,7 +171,16 @@ class Host:
         if known is not None:
             return succeed(known)
         asked = self.accounts.get(bare)
-        return asked.addCallback(lambda record: self._remember(bare, record is not None))
+        return asked.addCallback(lambda record: self._learnt(bare, record is not None))
+
+    def vanished(self, bare: str) -> None:
+        """An account is gone: from now on nothing is kept for it, not even what its last sessions leave."""
+        self._remember(bare, False)
+
+    def _learnt(self, bare: str, exists: bool) -> bool:
+        """The store's answer, unless the account has come or gone meanwhile."""
+        known = self._known.get(bare)
+        return self._remember(bare, exists) if known is None else known
 
     def _remember(self, bare: str, exists: bool) -> bool:
         self._known[bare] = exists

@@ -9,7 +9,7 @@ the moment they are bound.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -22,6 +22,8 @@ from xmppd.wire.stanza import build
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
+
+    from xmppd.route.host import Host
 
 BARRED = 10_000
 """How many removed or disabled accounts are remembered until their last logins must have come to an end."""
@@ -126,6 +128,7 @@ class Registrar:
         host = self._host
         roster = await host.rosters.get(bare)
         await host.accounts.remove(bare)
+        cast("Host", host).vanished(bare)  # before its sessions leave messages: they would be for the name's next owner
         self._bar(bare)
         self.endSessions(bare, spare=last)
         for item in roster.items:
