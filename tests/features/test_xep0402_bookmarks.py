@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from tests.features.xep0163_pep.base import JULIET, PersonalCase
 from tests.marks import spec
 from xmppd.features import (
@@ -148,6 +150,27 @@ class BookmarkTests(PersonalCase):
         for chat in ("a@example.org", "b@example.org"):
             self.publish(self.juliet, "urn:xmpp:mds:displayed:0", chat, **options)
         self.assertEqual(self.ids(self.juliet, "urn:xmpp:mds:displayed:0"), ["a@example.org", "b@example.org"])
+
+    def test_together(self) -> None:
+        """Clients that write in both ways at the same time don't wait for each other for ever."""
+        held: list[Deferred[None]] = []
+        items = self.rig.host.personal.items
+
+        def slowly(account: str, node: str) -> Deferred[object]:
+            gate: Deferred[None] = Deferred()
+            held.append(gate)
+            return gate.addCallback(lambda _: items(account, node))
+
+        self.rig.host.personal.items = slowly
+        storage = f"<storage xmlns='{OLD}'><conference jid='a@rooms.example'/></storage>"
+        for content in (
+            f"<publish node='{NODE}'><item id='b@rooms.example'>{THEPLAY.format('')}</item></publish>",
+            f"<publish node='{OLD}'><item id='current'>{storage}</item></publish>",
+        ):
+            self.send(self.juliet, "set", f"<pubsub xmlns='http://jabber.org/protocol/pubsub'>{content}</pubsub>")
+        while held:
+            held.pop(0).callback(None)
+        self.assertEqual([each.type for each in self.streams[self.juliet].take() if each.id == "1"], ["result", "result"])
 
     def test_withoutPersonal(self) -> None:
         """Without personal eventing there is nothing to follow."""

@@ -13,9 +13,10 @@ All of it is private even if a client forgets to say so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
+from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from xmppd.hooks import Feature, Spec
@@ -93,20 +94,33 @@ class Bookmarks:
     def __init__(self, host: IHost, personal: IPersonalNodes) -> None:
         self._host = host
         self._personal = personal
+        self._locks: dict[str, DeferredLock] = {}
+
+    async def _alone(self, request: Request, work: Coroutine[Any, Any, None]) -> None:
+        """One conversion of an account after the other: each writes what the former left."""
+        account = request.target.bare
+        lock = self._locks.setdefault(account, DeferredLock())
+        await lock.acquire()
+        try:
+            await work
+        finally:
+            lock.release()
+            if not lock.locked and self._locks.get(account) is lock:
+                del self._locks[account]
 
     # --- from items to lists
 
     async def published(self, request: Request, item: NodeItem) -> None:
         """A client has published a bookmark."""
-        await self._collate(request)
+        await self._alone(request, self._collate(request))
 
     async def retracted(self, request: Request, ids: Sequence[str]) -> None:
         """A client has deleted bookmarks."""
-        await self._collate(request)
+        await self._alone(request, self._collate(request))
 
     async def emptied(self, request: Request) -> None:
         """A client has deleted all bookmarks."""
-        await self._collate(request)
+        await self._alone(request, self._collate(request))
 
     async def _collate(self, request: Request, node: bool = True, private: bool = True) -> None:
         """Write the old lists: that of the old node, and that in private storage."""
@@ -136,8 +150,7 @@ class Bookmarks:
         """A client has published a list on the old node."""
         payload = _payloadOf(item)
         if payload is not None and payload.qname == KEY:
-            await self._takeApart(request, payload)
-            await self._collate(request, node=False)
+            await self._alone(request, self._convert(request, payload, node=False))
 
     async def stored(self, request: Request, kind: str, elements: Sequence[Element]) -> None:
         """A client has written private storage. See C{hooks.stored}."""
@@ -146,10 +159,14 @@ class Bookmarks:
         for element in elements:
             if element.qname == KEY:
                 try:
-                    await self._takeApart(request, element)
-                    await self._collate(request, private=False)
+                    await self._alone(request, self._convert(request, element, private=False))
                 except (StanzaError, StoreUnavailable) as error:
                     log.warn("converting bookmarks failed: {error}", error=error)
+
+    async def _convert(self, request: Request, storage: Element, node: bool = True, private: bool = True) -> None:
+        """From a list to items, and to the other list."""
+        await self._takeApart(request, storage)
+        await self._collate(request, node, private)
 
     async def _takeApart(self, request: Request, storage: Element) -> None:
         """Make the items those of a list; unchanged ones are left alone (section 5.3.2)."""

@@ -29,7 +29,7 @@ MAX: Final = "max"
 LONGEST_TEXT: Final = 1000
 """How many characters a text in a configuration may have."""
 
-MOST_VALUES: Final = 100
+MOST_VALUES: Final = 50
 """How many values a field may have."""
 
 

@@ -21,6 +21,9 @@ from xmppd.wire.element import Element
 FEW: Final = 100
 """How many closed nodes are looked at to answer one question."""
 
+MOST: Final = 1000
+"""How many items are listed, the newest."""
+
 META: Final = (
     "pubsub#type",
     "pubsub#title",
@@ -59,7 +62,7 @@ class Discovery:
             return None
         if await self._shelf.readRefusal(node, request.sender.bare) is not None or not node.config.persistItems:
             return []
-        return [DiscoItem(owner, item.id) for item in reversed(await self._shelf.newest(node))]
+        return [DiscoItem(owner, id) for id in (await self._shelf.ids(node))[-MOST:]]
 
     async def _visible(self, request: Request, name: str) -> Node | None:
         node = await self._shelf.find(self._profile.owner(request), name)

@@ -13,9 +13,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from xmppd.ixmppd import NodeItem, NodeSubscription
+from xmppd.ixmppd import Missing, NodeItem, NodeSubscription
 from xmppd.pubsub.names import ADDRESS, EVENT, SHIM
 from xmppd.pubsub.options import fromText, stampOf
 from xmppd.pubsub.shelf import Node, Shelf, bareOf
@@ -31,6 +32,9 @@ START: Final = len("<message")
 
 REMEMBERED: Final = 1000
 """Of how many notices it is known what they were about, should an error come back."""
+
+AT_ONCE: Final = 400
+"""How many messages are sent in one turn of the reactor."""
 
 GONE: Final = ("gone", "item-not-found")
 """Errors that say that a subscriber isn't there any more."""
@@ -139,15 +143,31 @@ class Notices:
         notice = self.notice(node, event)
         named = notice if publisher is None else notice.also(replyTo(publisher))
         told: set[str] = set()
-        for watcher in await self._shelf.profile.watchers(node):
+        for number, watcher in enumerate(await self._shelf.profile.watchers(node), 1):
             told.add(watcher.jid)
             told.add(bareOf(watcher.jid))
             self._host.router.route((named if watcher.contact else notice).to(watcher.jid))
-        for jid, subscriptions in self._subscribers(node, pending).items():
-            if jid not in told and await self._mayHear(node, jid, subscriptions):
+            await self._breathe(number)
+        subscribers = self._subscribers(node, pending)
+        if not subscribers:
+            return
+        judged = await self._shelf.judged(node)
+        vetoed = await self._shelf.profile.veto(node.owner)
+        for number, (jid, subscriptions) in enumerate(subscribers.items(), 1):
+            if judged(bareOf(jid)) is not None:
+                await self._lost(node, subscriptions)
+            elif jid not in told and (vetoed is None or not vetoed(jid)):
                 several = notated and len(subscriptions) > 1
                 one = notice.also(subIds(each.subid for each in subscriptions)) if several else notice
                 self._host.router.route(one.to(jid))
+            await self._breathe(number)
+
+    async def _breathe(self, count: int) -> None:
+        """After each few hundred messages, let others have the reactor."""
+        if count % AT_ONCE == 0:
+            pause: Deferred[None] = Deferred()
+            self._host.clock.callLater(0, pause.callback, None)
+            await pause
 
     def _subscribers(self, node: Node, pending: bool) -> dict[str, list[NodeSubscription]]:
         """Who subscribed and wants notifications now, by the JID that is told."""
@@ -163,23 +183,21 @@ class Notices:
             found.setdefault(each.jid, []).append(each)
         return found
 
-    async def _mayHear(self, node: Node, jid: str, subscriptions: Sequence[NodeSubscription]) -> bool:
+    async def _lost(self, node: Node, subscriptions: Sequence[NodeSubscription]) -> None:
         """
-        Whether a subscriber still has access; else the subscription ends (section 12.14, XEP-0163 section 7.1). Who
-        loses access does so without the node being asked: it is found out here, before anything is told.
+        End the subscriptions of somebody who has lost access (section 12.14, XEP-0163 section 7.1). Rosters change
+        without the node being asked: it is found out here, before anything is told.
         """
-        if node.config.accessModel == "open" and node.affiliations.get(bareOf(jid), "none") != "outcast":
-            return await self._shelf.profile.hears(node.owner, jid)
-        if await self._shelf.readRefusal(node, bareOf(jid), subscribing=True) is None:
-            return await self._shelf.profile.hears(node.owner, jid)
         for each in subscriptions:
             await self.cancel(node, each)
-        return False
 
     async def cancel(self, node: Node, subscription: NodeSubscription) -> None:
         """End a subscription on the service's part, and tell the former subscriber."""
         ended = NodeSubscription(subscription.jid, subscription.subid, "none")
-        await self._shelf.store.setSubscription(node.owner, node.name, ended)
+        try:
+            await self._shelf.store.setSubscription(node.owner, node.name, ended)
+        except Missing:
+            pass  # with the node, all its subscriptions are gone
         self.state(node, ended)
 
     def state(self, node: Node, subscription: NodeSubscription, to: str | None = None) -> None:

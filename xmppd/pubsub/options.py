@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from xmppd.ixmppd import ISession
@@ -79,8 +80,9 @@ class SubscriptionOptions:
         return any(showOf(each) in self.shows for each in sessions if each.presence is not None)
 
 
+@lru_cache(1000)
 def fromText(text: str) -> SubscriptionOptions:
-    """What a store has."""
+    """What a store has. Most subscribers choose the same."""
     stored = json.loads(text)
     return SubscriptionOptions(
         bool(stored.get("deliver", True)), tuple(stored.get("shows", SHOWS)), stored.get("expire")

@@ -15,7 +15,7 @@ from xmppd.pubsub.configuration import NodeConfig
 from xmppd.pubsub.errors import refusal, unsupported
 from xmppd.pubsub.names import EVENT, NODE_CONFIG, OWNER
 from xmppd.pubsub.notices import Notices, simpleEvent
-from xmppd.pubsub.shelf import Node, Shelf
+from xmppd.pubsub.shelf import Node, Shelf, bareOf
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -72,7 +72,9 @@ class Owning:
 
     async def _configure(self, node: Node, config: NodeConfig) -> None:
         store = self._shelf.store
-        await store.configure(node.owner, node.name, config.toText())
+        text = config.toText()
+        await self._shelf.makeRoom(node.owner, max(0, len(text.encode()) - len(node.record.config.encode())))
+        await store.configure(node.owner, node.name, text)
         self._profile.retold(node.owner)
         changed = Node(node.record, config, node.affiliations, node.subscriptions)
         if node.config.persistItems and not config.persistItems:
@@ -89,9 +91,9 @@ class Owning:
     async def _reconsider(self, node: Node) -> Node:
         """End the subscriptions of those who have lost access."""
         kept = []
+        judged = await self._shelf.judged(node)
         for each in node.subscriptions:
-            bare = each.jid.partition("/")[0]
-            if await self._shelf.readRefusal(node, bare, subscribing=True) is None:
+            if judged(bareOf(each.jid)) is None:
                 kept.append(each)
             else:
                 await self._notices.cancel(node, each)
@@ -109,9 +111,9 @@ class Owning:
                 raise unsupported("persistent-items")
             await self._shelf.store.purge(node.owner, node.name)
             await self._tell(node, simpleEvent("purge", node))
-            await self._afterwards(request, node)
 
         await self._shelf.alone(self._profile.owner(request), name, work)
+        await self._afterwards(request, name)
 
     async def delete(self, request: Request, action: Element) -> None:
         """Delete a node, perhaps saying where there is another in its place (section 8.4)."""
@@ -128,15 +130,15 @@ class Owning:
             child = None if uri is None else Element("redirect", EVENT, {"uri": uri})
             if node.config.notifyDelete:
                 await self._tell(node, simpleEvent("delete", node, child), pending=True)
-            await self._afterwards(request, node)
 
         await self._shelf.alone(self._profile.owner(request), name, work)
+        await self._afterwards(request, name)
 
     async def _owned(self, request: Request, action: Element) -> Node:
         return await self._shelf.owned(self._profile.owner(request), action.get("node"), request.sender.bare)
 
-    async def _afterwards(self, request: Request, node: Node) -> None:
-        for observer in self.emptied.get(node.name, ()):
+    async def _afterwards(self, request: Request, name: str) -> None:
+        for observer in self.emptied.get(name, ()):
             try:
                 await observer(request)
             except (StanzaError, StoreUnavailable) as error:

@@ -4,10 +4,10 @@ What a service at its own domain and the personal service of an account do diffe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from xmppd.ixmppd import IHost, Request, RosterItem
+from xmppd.ixmppd import IHost, Request, RosterItem, VetoPredicate
 from xmppd.pubsub.configuration import Bounds, NodeConfig
 from xmppd.pubsub.shelf import Node
 from xmppd.wire.errors import StanzaError
@@ -74,25 +74,31 @@ class Profile:
         """The configuration of a node of that name whose creator doesn't say otherwise."""
         return self.defaults
 
-    async def contact(self, node: Node, bare: str) -> RosterItem | None:
-        """What the owner of a node has in the roster about somebody who sees the owner's presence, or None."""
+    async def contacts(self, node: Node) -> Mapping[str, RosterItem]:
+        """Who sees the presence of the owners of a node, with what they have in the roster, by bare JID."""
+        found: dict[str, RosterItem] = {}
         for owner in node.owners()[:OWNERS_ASKED]:
             for item in (await self.host.rosters.get(owner)).items:
-                if item.jid == bare and item.subscription in SHOWN:
-                    return item
-        return None
+                if item.subscription in SHOWN:
+                    found[item.jid] = item
+        return found
 
     async def seesPresence(self, node: Node, bare: str) -> bool:
         """Whether somebody sees the presence of the owner of a node."""
-        return await self.contact(node, bare) is not None
+        return bare in await self.contacts(node)
 
     async def watchers(self, node: Node) -> Sequence[Watcher]:
         """Who is notified without having subscribed."""
         return ()
 
+    async def veto(self, owner: str) -> VetoPredicate | None:
+        """What says of an address that no notification may go there from an owner, or None."""
+        return None
+
     async def hears(self, owner: str, jid: str) -> bool:
         """Whether notifications may go from an owner to somebody."""
-        return True
+        vetoed = await self.veto(owner)
+        return vetoed is None or not vetoed(jid)
 
     def retold(self, owner: str) -> None:
         """The nodes of an owner, or their configuration, have changed."""

@@ -17,7 +17,7 @@ from xmppd.pubsub.notices import Notices, itemsEvent, retractEvent
 from xmppd.pubsub.shelf import PUBLISHERS, Node, Shelf
 from xmppd.wire import forms
 from xmppd.wire.element import Element
-from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError
+from xmppd.wire.errors import StanzaCondition, StanzaError
 
 log = Logger(namespace="xmppd.pubsub")
 
@@ -74,7 +74,9 @@ class Publishing:
         if await self._count(owner, creator) >= self._profile.bounds.nodes:
             raise refusal(StanzaCondition.NOT_ALLOWED, "max-nodes-exceeded", "There are too many nodes.")
         record = NodeRecord(owner, name, config.toText(), creator, self._host.clock.seconds())
-        self._checkStorage(request, len(name.encode()) + len(record.config.encode()))
+        size = len(name.encode()) + len(record.config.encode())
+        self._checkStorage(request, size)
+        await self._shelf.makeRoom(owner, size)
         try:
             await self._shelf.store.create(record)
         except Exists:
@@ -119,7 +121,10 @@ class Publishing:
             node = await self._forPublishing(request, owner, name, values)
             return await self._publish(request, node, items)
 
-        return await self._shelf.alone(owner, name, work)
+        item = await self._shelf.alone(owner, name, work)
+        if item is not None:
+            await self._observe(self.published.get(name, ()), request, item)
+        return item
 
     async def _forPublishing(self, request: Request, owner: str, name: str, values: forms.Values) -> Node:
         """The node, created if that is done here, and fulfilling the preconditions."""
@@ -142,9 +147,7 @@ class Publishing:
             return any(each.state == "subscribed" for each in node.of(bare))
         return model == "open"
 
-    async def _publish(
-        self, request: Request, node: Node, items: Sequence[Element], followed: bool = True
-    ) -> NodeItem | None:
+    async def _publish(self, request: Request, node: Node, items: Sequence[Element]) -> NodeItem | None:
         item = self._item(request, node, items)
         if item is None:
             await self._tell(node, itemsEvent(node, None), request)
@@ -157,9 +160,6 @@ class Publishing:
         if dropped and node.config.notifyRetract and node.config.nodeFull == "retract-oldest":
             if node.config.most(self._profile.bounds) > 1:
                 await self._tell(node, retractEvent(node, dropped), request)
-        if followed:
-            for observer in self.published.get(node.name, ()):
-                await self._observe(observer, request, item)
         return item
 
     def _item(self, request: Request, node: Node, items: Sequence[Element]) -> NodeItem | None:
@@ -197,10 +197,7 @@ class Publishing:
     async def _keep(self, node: Node, item: NodeItem) -> Sequence[str]:
         """Store an item; answers which ones had to go."""
         store, bounds = self._shelf.store, self._profile.bounds
-        if await store.size(node.owner) + len(item.payload) > bounds.bytes:
-            raise StanzaError(
-                StanzaCondition.RESOURCE_CONSTRAINT, f"At most {bounds.bytes} octets are kept.", ErrorType.CANCEL
-            )
+        await self._shelf.makeRoom(node.owner, len(item.payload) + len(item.id))
         most = node.config.most(bounds)
         if node.config.nodeFull == "reject" and not await store.itemsById(node.owner, node.name, [item.id]):
             if await store.countItems(node.owner, node.name) >= most:
@@ -216,12 +213,16 @@ class Publishing:
                 log.error("not everybody could be notified: the database is not available")
 
     async def _observe(
-        self, observer: Callable[..., Coroutine[Any, Any, None]], request: Request, what: object
+        self, observers: Sequence[Callable[..., Coroutine[Any, Any, None]]], request: Request, what: object
     ) -> None:
-        try:
-            await observer(request, what)
-        except (StanzaError, StoreUnavailable) as error:
-            log.warn("what follows from a change of a node failed: {error}", error=error)
+        """
+        Tell those who follow a node. Nobody has the node for himself meanwhile, since what they do may concern others.
+        """
+        for observer in observers:
+            try:
+                await observer(request, what)
+            except (StanzaError, StoreUnavailable) as error:
+                log.warn("what follows from a change of a node failed: {error}", error=error)
 
     # --- retract
 
@@ -239,6 +240,7 @@ class Publishing:
             await self._retract(request, node, ids, notify)
 
         await self._shelf.alone(owner, name, work)
+        await self._observe(self.retracted.get(name, ()), request, ids)
 
     async def _retract(self, request: Request, node: Node, ids: Sequence[str], notify: bool | None) -> None:
         bare = request.sender.bare
@@ -257,8 +259,6 @@ class Publishing:
         await self._shelf.store.retract(node.owner, node.name, ids)
         if node.config.notifyRetract if notify is None else notify:
             await self._tell(node, retractEvent(node, ids), request)
-        for observer in self.retracted.get(node.name, ()):
-            await self._observe(observer, request, ids)
 
     # --- on the server's own part
 
@@ -272,7 +272,7 @@ class Publishing:
             node = await self._shelf.find(owner, name)
             if node is None:
                 node = await self._make(request, owner, name, values)
-            await self._publish(request, node, [item], followed=False)
+            await self._publish(request, node, [item])
 
         await self._shelf.alone(owner, name, work)
 

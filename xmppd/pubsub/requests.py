@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from xmppd.ixmppd import IHost, Request
+from xmppd.ixmppd import IHost, Missing, Request
 from xmppd.pubsub.configuration import boolean
-from xmppd.pubsub.errors import nodeRequired, refusal
+from xmppd.pubsub.errors import nodeRequired, notFound, refusal
 from xmppd.pubsub.names import OWNER, PUBSUB
 from xmppd.pubsub.notices import Notices
 from xmppd.pubsub.owning import Owning
@@ -100,6 +100,8 @@ class PubSub:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "There is no such request.")
         try:
             return await act(request, first, self._follower(payload, actions))
+        except Missing as error:  # the node was forgotten with its owner while this was going on
+            raise notFound() from error
         except StanzaError as error:
             if error.condition != StanzaCondition.ITEM_NOT_FOUND:
                 raise

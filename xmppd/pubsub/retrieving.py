@@ -15,7 +15,7 @@ from xmppd.pubsub import paging
 from xmppd.pubsub.errors import refusal, unsupported
 from xmppd.pubsub.names import PUBSUB
 from xmppd.pubsub.notices import itemBytes
-from xmppd.pubsub.shelf import Node, Shelf
+from xmppd.pubsub.shelf import FEW, Node, Shelf
 from xmppd.wire import ns
 from xmppd.wire.element import Element, startTag
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -68,47 +68,59 @@ class Retrieving:
         """Items by their ids; those that aren't there are left out (section 6.5.9.12)."""
         if len(ids) > MOST or any(not id for id in ids):
             raise StanzaError(StanzaCondition.BAD_REQUEST, f"At most {MOST} items, each by its id.")
-        wanted = [id for id in dict.fromkeys(ids) if id]
-        found = self._shelf.fresh(node, await self._shelf.store.itemsById(node.owner, node.name, wanted))
-        by = {item.id: item for item in found}
-        kept, _ = self._fitting([by[id] for id in wanted if id in by])
+        return await self._fetch(node, [id for id in dict.fromkeys(ids) if id])
+
+    async def _fetch(self, node: Node, ids: Sequence[str]) -> list[NodeItem]:
+        """Those of some items that fit into an answer, the first ones first."""
+        kept: list[NodeItem] = []
+        for start in range(0, len(ids), FEW):
+            some = ids[start : start + FEW]
+            found = {item.id: item for item in await self._shelf.store.itemsById(node.owner, node.name, some)}
+            items = self._shelf.fresh(node, [found[id] for id in some if id in found])
+            if not self._fill(kept, items):
+                break
         return kept
+
+    def _fill(self, kept: list[NodeItem], items: Sequence[NodeItem]) -> bool:
+        """Add items as long as they fit; answers whether all of them did."""
+        size = sum(len(each.payload) + len(each.id) for each in kept)
+        for item in items:
+            size += len(item.payload) + len(item.id)
+            if kept and size > self._room:
+                return False
+            kept.append(item)
+        return True
 
     async def _newest(self, node: Node, most: int | None) -> bytes:
         """The newest items, in the order of publication."""
         limit = MOST if most is None else min(most, MOST)
-        found = await self._shelf.newest(node, limit)
-        kept, whole = self._fitting(found)
+        kept: list[NodeItem] = []
+        before: str | None = None
+        whole = False
+        while len(kept) < limit:
+            asked = min(FEW, limit - len(kept))
+            some = await self._shelf.store.items(node.owner, node.name, asked, before)
+            if not self._fill(kept, self._shelf.fresh(node, some)):
+                break
+            if len(some) < asked:
+                whole = True
+                break
+            before = some[-1].id
         kept.reverse()
-        if most is not None or (whole and len(found) < MOST):
+        if whole or most is not None:
             return self._answer(node, kept)
         count = await self._shelf.store.countItems(node.owner, node.name)
         return self._answer(node, kept, _part(kept, count - len(kept), count))
 
     async def _page(self, node: Node, page: PageWanted) -> bytes:
-        everything = await self._shelf.newest(node, self._shelf.profile.bounds.items)
-        everything.reverse()
-        ids = [item.id for item in everything]
+        ids = await self._shelf.ids(node)
         first, end = paging.bounds(ids, page, MOST)
-        part = everything[first:end]
         if page.before is None:
-            kept, _ = self._fitting(part)
+            kept = await self._fetch(node, ids[first:end])
         else:
-            kept, _ = self._fitting(part[::-1])
-            kept.reverse()
+            kept = (await self._fetch(node, ids[first:end][::-1]))[::-1]
             first = end - len(kept)
         return self._answer(node, kept, _part(kept, first, len(ids)))
-
-    def _fitting(self, items: Sequence[NodeItem]) -> tuple[list[NodeItem], bool]:
-        """The first of some items that together aren't too large, and whether that is all of them."""
-        kept: list[NodeItem] = []
-        size = 0
-        for item in items:
-            size += len(item.payload) + len(item.id)
-            if kept and size > self._room:
-                return kept, False
-            kept.append(item)
-        return kept, True
 
     def _answer(self, node: Node, items: Sequence[NodeItem], page: Element | None = None) -> bytes:
         """The C{<pubsub/>} with items."""

@@ -18,7 +18,7 @@ from xmppd.pubsub.configuration import NodeConfig
 from xmppd.pubsub.errors import forbidden, nodeRequired, notFound, refusal
 from xmppd.pubsub.names import LONGEST_NODE
 from xmppd.pubsub.options import fromText
-from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError
 
 if TYPE_CHECKING:
     from xmppd.pubsub.profile import Profile
@@ -33,6 +33,10 @@ PUBLISHERS: Final = ("owner", "publisher", "publish-only")
 
 PAGE: Final = 1000
 """How many nodes or items are read at a time."""
+
+
+FEW: Final = 50
+"""How many items are read at a time where there may be many and large ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,23 +173,38 @@ class Shelf:
 
         @param subscribing: then C{authorize} is no reason: the subscription will be pending.
         """
-        affiliation = self.affiliation(node, bare)
-        if affiliation in READERS:
-            return None
-        if affiliation in ("outcast", "publish-only"):
-            return forbidden()
+        if node.config.accessModel == "presence" and self.affiliation(node, bare) == "none":
+            sees = await self.profile.seesPresence(node, bare)  # which may be known without reading a roster
+            return None if sees else _strange()
+        error = (await self.judged(node))(bare)
+        if error is None and node.config.accessModel == "authorize" and not subscribing:
+            if self.affiliation(node, bare) not in READERS and all(
+                each.state != "subscribed" for each in node.of(bare)
+            ):
+                return refusal(StanzaCondition.NOT_AUTHORIZED, "not-subscribed")
+        return error
+
+    async def judged(self, node: Node) -> Callable[[str], StanzaError | None]:
+        """What says of somebody why they may not subscribe to a node; for one node and many people."""
         model = node.config.accessModel
-        if model == "presence" and not await self.profile.seesPresence(node, bare):
-            return refusal(StanzaCondition.NOT_AUTHORIZED, "presence-subscription-required")
-        if model == "roster":
-            item = await self.profile.contact(node, bare)
-            if item is None or not set(item.groups) & set(node.config.rosterGroups):
+        contacts = await self.profile.contacts(node) if model in ("presence", "roster") else {}
+        groups = set(node.config.rosterGroups)
+
+        def judge(bare: str) -> StanzaError | None:
+            affiliation = self.affiliation(node, bare)
+            if affiliation in READERS:
+                return None
+            if affiliation != "none":
+                return forbidden()
+            if model == "presence" and bare not in contacts:
+                return _strange()
+            if model == "roster" and (bare not in contacts or not groups.intersection(contacts[bare].groups)):
                 return refusal(StanzaCondition.NOT_AUTHORIZED, "not-in-roster-group")
-        if model == "whitelist":
-            return refusal(StanzaCondition.NOT_ALLOWED, "closed-node")
-        if model == "authorize" and not subscribing and not any(each.state == "subscribed" for each in node.of(bare)):
-            return refusal(StanzaCondition.NOT_AUTHORIZED, "not-subscribed")
-        return None
+            if model == "whitelist":
+                return refusal(StanzaCondition.NOT_ALLOWED, "closed-node")
+            return None
+
+        return judge
 
     # --- items
 
@@ -201,12 +220,39 @@ class Shelf:
             before = some[-1].id
         return self.fresh(node, found)
 
+    async def ids(self, node: Node) -> list[str]:
+        """The ids of all items that have not expired, in the order of publication; read few items at a time."""
+        found: list[str] = []
+        before: str | None = None
+        while True:
+            some = await self.store.items(node.owner, node.name, FEW, before)
+            found += [item.id for item in self.fresh(node, some)]
+            if len(some) < FEW:
+                return found[::-1]
+            before = some[-1].id
+
+    async def makeRoom(self, owner: str, size: int) -> None:
+        """
+        Check that something more may be kept.
+
+        @raise StanzaError: it would be too much.
+        """
+        most = self.profile.bounds.bytes
+        if await self.store.size(owner) + size > most:
+            text = f"At most {most} octets are kept."
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text, ErrorType.CANCEL)
+
     def fresh(self, node: Node, items: Sequence[NodeItem]) -> list[NodeItem]:
         """Those of some items that have not expired."""
         if node.config.itemExpire is None:
             return list(items)
         oldest = self.host.clock.seconds() - node.config.itemExpire
         return [item for item in items if item.stamp > oldest]
+
+
+def _strange() -> StanzaError:
+    """To somebody who doesn't see the owner's presence (section 6.1.3.2)."""
+    return refusal(StanzaCondition.NOT_AUTHORIZED, "presence-subscription-required")
 
 
 def lasting(subscription: NodeSubscription, now: float) -> bool:

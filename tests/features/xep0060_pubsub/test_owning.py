@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.features.xep0060_pubsub.base import EVENT, OWNER, SERVICE, ServiceCase, form
 from tests.marks import spec
+from xmppd.ixmppd import RosterItem
 from xmppd.wire import forms
 from xmppd.wire.element import Element
 
@@ -202,6 +203,15 @@ class DeleteTests(ServiceCase):
         self.forgetAll()
         self.set(self.juliet, "<delete node='club'/>", owner=True)
         self.assertEqual([event.name for event in self.events(self.romeo)], ["delete"])
+
+    def test_withoutAccess(self) -> None:
+        """Who has lost access meanwhile hears of the end of the subscription, and the node is gone all the same."""
+        self.create(self.juliet, "p", access_model="presence")
+        self.rig.store.rosters.put("juliet@example.org", RosterItem("romeo@example.org", subscription="from"))
+        self.subscribe(self.romeo, "p")
+        self.rig.store.rosters.put("juliet@example.org", RosterItem("romeo@example.org", subscription="none"))
+        self.set(self.juliet, "<delete node='p'/>", owner=True)
+        self.assertEqual([event.name for event in self.events(self.romeo)], ["subscription"])
 
     @spec("XEP-0060", "8.5.1", "8.5.2")
     def test_purged(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.features.xep0060_pubsub.base import EVENT, PUBSUB, SERVICE, ServiceCase, form
 from tests.marks import spec
+from xmppd.ixmppd import NodeSubscription
+from xmppd.wire.stanza import Stanza
 
 ITEM = "<item id='i'><entry xmlns='urn:entry'/></item>"
 
@@ -193,6 +195,42 @@ class PublishTests(ServiceCase):
         self.publish(self.juliet, "news", "i")
         (mine,) = [each for each in self.messages(self.romeo)]
         self.assertTrue(mine.raw.startswith(b"<message to='romeo@example.org' from='pubsub.example.org' id='"))
+
+    def test_many(self) -> None:
+        """So many subscribers are told in several turns of the reactor, in the order of publication."""
+        sent: list[bool] = []
+
+        class Elsewhere:
+            """Where the others are."""
+
+            domain = "elsewhere.example"
+
+            @staticmethod
+            def deliver(stanza: Stanza) -> None:
+                """Keep which item it was."""
+                sent.append(b"id='b'" in stanza.raw)
+
+        self.rig.router.addDestination(Elsewhere())  # type: ignore[arg-type]
+        for index in range(1000):
+            subscription = NodeSubscription(f"a@elsewhere.example/{index}", "s", "subscribed")
+            self.host.pubsub.setSubscription(SERVICE, "news", subscription)
+        for id in "ab":
+            payload = f"<pubsub xmlns='{PUBSUB}'>{publish(ITEM.replace(chr(39) + 'i', chr(39) + id))}</pubsub>"
+            self.send(self.juliet, "set", payload, SERVICE)
+        self.assertEqual(len(sent), 399)
+        self.rig.clock.pump([0] * 10)
+        self.assertEqual(sent, [False] * 1000 + [True] * 1000)
+
+    def test_configurationCounts(self) -> None:
+        """What is kept for nodes themselves counts, too."""
+        texts = ["x" * 900 + str(index) for index in range(40)]
+        for index in range(10):
+            answer = self.request(self.romeo, "set", f"<create node='n{index}'/><configure>{form({'roster_groups_allowed': texts})}</configure>")
+            if answer.type == "error":
+                break
+        self.assertIsNotNone(answer.find("jabber:client error"))
+
+    serviceOptions = {"bytes": 300_000}
 
     def test_quiet(self) -> None:
         """A node may be configured not to notify."""

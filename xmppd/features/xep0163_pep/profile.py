@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from xmppd.features.xep0163_pep.audience import Audience
-from xmppd.ixmppd import IHost, Request
+from xmppd.ixmppd import IHost, Request, VetoPredicate
 from xmppd.pubsub.configuration import Bounds, NodeConfig, changed
 from xmppd.pubsub.errors import forbidden
 from xmppd.pubsub.profile import SHOWN, Profile, Watcher
@@ -73,10 +73,9 @@ class PersonalProfile(Profile):
         """See L{Profile}."""
         return await self._audience.watchers(node)
 
-    async def hears(self, owner: str, jid: str) -> bool:
+    async def veto(self, owner: str) -> VetoPredicate | None:
         """See L{Profile}."""
-        vetoed = await self.host.presence.vetoOf(owner)
-        return vetoed is None or not vetoed(jid)
+        return await self.host.presence.vetoOf(owner)
 
     def retold(self, owner: str) -> None:
         """See L{Profile}."""
