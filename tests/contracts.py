@@ -373,6 +373,14 @@ class AccountStoreContract(_StoreCase):
         self.assertEqual(await self.store.accounts.get(ROMEO), AccountRecord(ROMEO, 12.25, False, None, ""))
         self.assertIsNone(await self.store.accounts.get(JULIET))
 
+    async def test_createClearsTheSpool(self):
+        """What was on its way to an earlier account of the name is not for the new one."""
+        await self.store.spool.add([aMessage(), aMessage(holder="token", sequence=1), aMessage(JULIET)])
+        await self.store.accounts.create(ROMEO, [someKeys()], 1.0)
+        self.assertEqual(await self.store.spool.offline(ROMEO), ())
+        self.assertEqual(await self.store.spool.held("token"), ())
+        self.assertEqual(await self.store.spool.count(JULIET), 1)
+
     async def test_createTwice(self):
         """A name that is taken is refused, and the account stays as it is."""
         await self.store.accounts.create(ROMEO, [someKeys()], 1.0)

@@ -1197,7 +1197,10 @@ class IAccountStore(Interface):
     """Accounts and their SCRAM keys. Called per login and by administrators."""
 
     def create(jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
-        """Make an account. Fails with L{Exists}."""
+        """
+        Make an account. Fails with L{Exists}. Messages that were spooled for the name while no account had it are
+        deleted: they were on their way to somebody who is gone.
+        """
 
     def remove(jid: str) -> Deferred[None]:
         """Delete the account and everything of it, like L{IStore.forget}. Fails with L{Missing}."""

@@ -86,6 +86,7 @@ class MemoryAccounts:
         checkKeys(keys)
         if jid in self._accounts:
             return fail(Exists(jid))
+        self._store.spool.clear(jid)
         self._accounts[jid] = _Account(AccountRecord(jid, stamp), {each.hashName: each for each in keys})
         return succeed(None)
 
@@ -334,8 +335,12 @@ class MemorySpool:
 
     def forget(self, account: str) -> None:
         """Forget messages and sessions of an account."""
-        self._messages = {id: each for id, each in self._messages.items() if each.account != account}
+        self.clear(account)
         self._sessions = {token: each for token, each in self._sessions.items() if bareOf(each.jid) != account}
+
+    def clear(self, account: str) -> None:
+        """Forget the messages of an account."""
+        self._messages = {id: each for id, each in self._messages.items() if each.account != account}
 
     def _add(self, messages: Sequence[SpooledMessage]) -> Sequence[int]:
         ids = []

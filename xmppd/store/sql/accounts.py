@@ -15,7 +15,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import AccountRecord, Exists, IAccountStore, Missing, StoredKeys
 from xmppd.store.sql.backend import Backend
 from xmppd.store.sql.forgetting import Forgetting
-from xmppd.store.sql.schema import accountKeys, accounts
+from xmppd.store.sql.schema import accountKeys, accounts, spool
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
 from xmppd.store.values import checkKeys, checkText, domainOf
 
@@ -54,6 +54,7 @@ class SQLAccounts:
         self._sqlInsert = text(accounts.insert())
         self._sqlInsertKey = text(accountKeys.insert())
         self._sqlDeleteKeys = text(accountKeys.delete().where(accountKeys.c.account == bindparam("account")))
+        self._sqlClear = text(spool.delete().where(spool.c.account == bindparam("account")))
         self._sqlGet = text(select(*record).where(mine))
         self._sqlKeys = text(select(*record, *keys).select_from(accounts.outerjoin(accountKeys, hasHash)).where(mine))
         self._sqlDisable = text(accounts.update().where(mine).values(disabled=bindparam("flag")))
@@ -119,6 +120,8 @@ class SQLAccounts:
     def _runCreate(self, connection: Connection, jid: str, keys: Sequence[StoredKeys], stamp: float) -> None:
         if self._runGet(connection, jid) is not None:
             raise Exists(jid)
+        # what was on its way to an account of that name while it was removed is not for the new one
+        connection.execute(self._sqlClear, {"account": jid})
         connection.execute(
             self._sqlInsert,
             {
