@@ -715,6 +715,7 @@ class MemoryServer:
         store: Any = None,
         more: str = "",
         iterations: int = 4096,
+        listen: str = "",
     ) -> None:
         """
         @param config: lines of C{[limits]}.
@@ -725,6 +726,7 @@ class MemoryServer:
         @param store: in place of a new one in memory.
         @param more: further tables.
         @param iterations: PBKDF2 rounds of these accounts; fewer than the server would allow, for speed.
+        @param listen: further lines of C{[listen]}.
         """
         self.requireTLS = tls if requireTLS is None else requireTLS
         self.watchdog = Watchdog()
@@ -732,7 +734,7 @@ class MemoryServer:
         self.threads = Threads()
         self.clients: list[TestClient] = []
         self.store = MemoryStore() if store is None else store
-        text = self._configuration(config, host, tls, more)
+        text = self._configuration(config, host, tls, more, listen)
         self.server = Server(parse(text, str(folder() / "xmppd.toml")), self.reactor, self.store, None, self.threads)
         for name in accounts:
             self.account(name, iterations=iterations)
@@ -747,9 +749,9 @@ class MemoryServer:
         self.host = self.server.hosts[DOMAIN]
         self._running = True
 
-    def _configuration(self, limits: str, host: str, tls: bool, more: str) -> str:
+    def _configuration(self, limits: str, host: str, tls: bool, more: str, others: str) -> str:
         """The configuration as TOML."""
-        listen = ['c2s = ["tcp:5222"]', *(['c2s_tls = ["tcp:5223"]'] if tls else [])]
+        listen = [others, 'c2s = ["tcp:5222"]', *(['c2s_tls = ["tcp:5223"]'] if tls else [])]
         section = [f"require_c2s = {str(self.requireTLS).lower()}"]
         if tls:
             section.append(f'certificates = "{certificates()}"')
