@@ -37,6 +37,7 @@ from xmppd.ixmppd import (
     Veto,
     VetoPredicate,
 )
+from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 from xmppd.route.router import Router
 from xmppd.sasl.keys import UnusablePassword, checkPassword, deriveKeys
@@ -310,6 +311,45 @@ class Rig:
             self.host.namespaces.update(feature.namespaces)
             self.host.accountNamespaces.update(feature.accountNamespaces)
             feature.join(self.host)
+
+    def service(
+        self, *features: Any, table: str = "rooms", domain: str = "rooms.example.org", **options: Any
+    ) -> Host:
+        """
+        A domain without users on the same router, started.
+
+        @param features: what joins it; one of them serves C{table}.
+        @param options: of that one.
+        """
+        values = {(f.name, key): option.default for f in features for key, option in f.options.items()}
+        serving = next(f.name for f in features if f.serves == table)
+        values.update({(serving, key): value for key, value in options.items()})
+        host = Host(
+            domain,
+            HostConfig(domain, table=table, accounts=False, admins=self.host.config.admins),
+            self.host.limits,
+            self.router,
+            self.store,
+            self.clock,
+            self.host.entropy,
+            lambda feature, key: values[feature, key],
+        )
+        host.presence = Absence()
+        self.router.addDestination(host)
+        self.host.services[domain] = ""
+        for feature in features:
+            host.identities.extend(feature.identities)
+            host.namespaces.update(feature.namespaces)
+            host.accountNamespaces.update(feature.accountNamespaces)
+            feature.join(host)
+        for observer in host.hooks.starting.observe:
+            failures: list[Any] = []
+            started = observer()
+            if isinstance(started, Deferred):
+                started.addErrback(failures.append)
+            if failures:
+                failures[0].raiseException()
+        return host
 
     def account(self, *locals: str) -> None:
         """Make accounts of the host."""

@@ -28,6 +28,7 @@ class ScenarioTests(ServerCase):
             "".join(line + "\n" for line in settings.get("host", ())),
             tls="tls" in settings,
             accounts=(*NAMES, *accounts),
+            more="\n".join(settings.get("more", ())),
         )
         missing = [
             name

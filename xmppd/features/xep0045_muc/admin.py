@@ -243,7 +243,7 @@ class Admin:
         if role is not Role.MODERATOR:
             room.remember(occupant)
         else:
-            room.voices.pop(occupant.bare, None)
+            room.unvoice(occupant.bare)
         return lambda: self._announce(room, occupant, before, reason)
 
     def _announce(self, room: Room, occupant: Occupant, before: Role, reason: str | None) -> None:
@@ -301,16 +301,11 @@ class Admin:
         rest: list[Telling] = []
         for bare, new in changes.items():
             before = room.affiliationOf(bare)
-            if new is Affiliation.NONE:
-                room.affiliations.pop(bare, None)
-            else:
-                room.affiliations[bare] = new
-            if new in (Affiliation.OUTCAST, Affiliation.NONE):
-                room.setNick(bare, None)
-            elif bare in nicks:
+            room.affiliate(bare, new)
+            if bare in nicks and new not in (Affiliation.OUTCAST, Affiliation.NONE):
                 room.setNick(bare, nicks[bare])
             if before is not new:
-                room.voices.pop(bare, None)
+                room.unvoice(bare)
             there = room.occupantsOf(bare)
             for occupant in there:
                 rest.append(self._restanding(room, occupant, actor, (reasons or {}).get(bare)))

@@ -11,7 +11,7 @@ from xmppd.features.xep0045_muc.encoding import DELAY, OCCUPANT_ID, STANZA_ID, F
 from xmppd.features.xep0045_muc.history import Entry, isKept
 from xmppd.features.xep0045_muc.moderation import RETRACT, checkRetraction, forgetRetracted
 from xmppd.features.xep0045_muc.occupants import Occupant, Seat
-from xmppd.features.xep0045_muc.presence import GHOSTLY, conditionOf
+from xmppd.features.xep0045_muc.presence import isGhost
 from xmppd.features.xep0045_muc.relay import impersonal
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.wire import ns
@@ -153,6 +153,7 @@ class Messages:
         for each in tuple(target.seats.values()):
             copy = said.to(each.full, each.starts)
             copy.promise = stanza.promise
+            each.told.append((sender.nick, stanza.id))
             each.giveOnly(copy)
 
     # --- what came back
@@ -164,12 +165,11 @@ class Messages:
             if to.resource is None:
                 self._service.invitations.failed(room, stanza)
             return
-        target = room.occupants.get(to.resource) if to.resource is not None else None
-        if target is not None and target is not seat.occupant:
+        private = to.resource is not None and (to.resource, stanza.id) in seat.told
+        target = room.occupants.get(to.resource or "")
+        if private and target is not None:
             self._tellFailed(seat, target, stanza)
-        condition = conditionOf(stanza)
-        broadcast = to.resource is None
-        if condition in GHOSTLY or (broadcast and condition == StanzaCondition.SERVICE_UNAVAILABLE):
+        if isGhost(seat, stanza, private):
             self._service.presence.vanish(room, seat)
 
     def _tellFailed(self, seat: Seat, target: Occupant, stanza: Stanza) -> None:

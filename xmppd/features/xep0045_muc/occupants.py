@@ -5,6 +5,7 @@ Who is in a room. An occupant is a nickname; each client of one user that uses i
 from __future__ import annotations
 
 import unicodedata
+from collections import deque
 from typing import Any, Final
 
 from xmppd.features.xep0045_muc.affiliations import Affiliation, Role
@@ -12,6 +13,9 @@ from xmppd.features.xep0045_muc.encoding import Fan, occupantId, starts
 from xmppd.ixmppd import IRouter, ISession
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.stanza import Stanza
+
+TOLD: Final = 50
+"""How many private messages a client is remembered to have been given."""
 
 BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Characters that count as letters or symbols and show nothing."""
@@ -44,9 +48,10 @@ class Seat:
     @ivar starts: the start of a start tag to it, by kind of stanza.
     @ivar presence: its last presence, without what only rooms may say, or to and from.
     @ivar asked: tokens of the queries it has been asked and hasn't answered.
+    @ivar told: nickname and id of private messages it was given lately, to tell which an error answers.
     """
 
-    __slots__ = ("asked", "full", "messageStart", "occupant", "presence", "route", "session", "starts")
+    __slots__ = ("asked", "full", "messageStart", "occupant", "presence", "route", "session", "starts", "told")
 
     def __init__(self, full: str, router: IRouter, occupant: Occupant, presence: Stanza) -> None:
         self.full = full
@@ -57,6 +62,7 @@ class Seat:
         self.occupant = occupant
         self.presence = presence
         self.asked: set[str] = set()
+        self.told: deque[tuple[str, str | None]] = deque(maxlen=TOLD)
 
     def give(self, fan: Fan) -> None:
         """Deliver. A session that is over gets nothing: it has left, or is just leaving."""

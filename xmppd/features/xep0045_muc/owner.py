@@ -124,7 +124,8 @@ class Owner:
 
     def _giveVoices(self, room: Room) -> None:
         """A room is no longer moderated: who is a visitor for that reason alone, isn't any more."""
-        room.voices.clear()
+        for bare in tuple(room.voices):
+            room.unvoice(bare)
         for occupant in tuple(room.occupants.values()):
             role = room.roleOnEntering(occupant.bare, occupant.affiliation, occupant.guest)
             if occupant.role is Role.VISITOR and role is Role.PARTICIPANT:

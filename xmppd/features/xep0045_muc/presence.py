@@ -61,6 +61,19 @@ def conditionOf(stanza: Stanza) -> str:
     return next((each.name for each in error.elements() if each.ns == ns.STANZA_ERRORS and each.name != "text"), "")
 
 
+def isGhost(seat: Seat, stanza: Stanza, private: bool = False) -> bool:
+    """
+    Whether an error shows that a client isn't there any more. Other servers may say so by C{service-unavailable} (RFC
+    6121 section 8.5.3.2.2); of this server's sessions the end is known, and that they refuse something means nothing.
+
+    @param private: whether it answers a private message.
+    """
+    condition = conditionOf(stanza)
+    if condition == StanzaCondition.SERVICE_UNAVAILABLE:
+        return seat.session is None and not private
+    return condition in GHOSTLY
+
+
 class RoomPresence:
     """All presence to the rooms of a service."""
 
@@ -86,7 +99,7 @@ class RoomPresence:
         if type == "unavailable":
             self._leave(room, seat, stanza)
         elif type == "error":
-            if conditionOf(stanza) in (*GHOSTLY, StanzaCondition.SERVICE_UNAVAILABLE):
+            if isGhost(seat, stanza):
                 self.vanish(room, seat)
         elif type == "probe" and to.resource in room.occupants:
             seat.give(room.presenceOf(room.occupants[to.resource], room.seesJIDs(seat.occupant)))
@@ -249,10 +262,10 @@ class RoomPresence:
             raise StanzaError(StanzaCondition.CONFLICT, "The nickname is in use or reserved.")
         if len(occupant.seats) > 1 and taken is occupant:
             raise StanzaError(StanzaCondition.CONFLICT, "Another of your clients uses this nickname.")
-        self._refresh(seat, stanza)
         if len(occupant.seats) > 1:
-            self._split(room, seat, nick, stanza.id)
+            self._split(room, seat, nick, stanza)
         else:
+            self._refresh(seat, stanza)
             self.rename(room, occupant, nick, id=stanza.id)
 
     def rename(
@@ -271,17 +284,18 @@ class RoomPresence:
         room.showOthers(occupant)
         room.showSelf(occupant, codes, id=id)
 
-    def _split(self, room: Room, seat: Seat, nick: str, id: str | None) -> None:
+    def _split(self, room: Room, seat: Seat, nick: str, stanza: Stanza) -> None:
         """One of several clients of an occupant goes on under another nickname; the others keep the old one."""
         old = seat.occupant
         seat.give(room.absenceOf(old, room.seesJIDs(old), (NICK_CHANGED, SELF), role=old.role, nick=nick))
         if seat.full not in room.seats:
             return
         self._unseat(room, seat)
+        seat.presence = self._cleaned(stanza)
         seat.occupant = self._service.newOccupant(room, nick, old.bare, old.affiliation, old.role, old.guest)
         room.seat(seat)
         room.showOthers(seat.occupant)
-        room.showSelf(seat.occupant, id=id)
+        room.showSelf(seat.occupant, id=stanza.id)
 
     # --- leaving
 

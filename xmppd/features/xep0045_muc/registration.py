@@ -127,7 +127,7 @@ class Registration:
         if bare in room.pending:
             text = "Your registration waits for approval."
             raise StanzaError(StanzaCondition.UNEXPECTED_REQUEST, text, ErrorType.WAIT)
-        room.pending[bare] = answers
+        room.wait(bare, answers)
         form = approvalForm(bare, answers)
         powerful = RANK[Affiliation.ADMIN]
         present = [seat.full for seat in room.audience if RANK[seat.occupant.affiliation] >= powerful]
@@ -146,7 +146,7 @@ class Registration:
         if RANK[room.affiliationOf(bare)] < RANK[Affiliation.ADMIN]:
             raise StanzaError(StanzaCondition.FORBIDDEN, "Only admins may approve registrations.")
         user = parse(forms.first(given, "muc#jid") or "").bare
-        answers = room.pending.pop(user, None)
+        answers = room.unwait(user)
         if answers is None:
             raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "No such registration waits.")
         if forms.truth(forms.first(given, "muc#register_allow")):

@@ -54,9 +54,17 @@ class Room:
     @ivar lock: held while something is being stored, so that changes come one after the other.
     """
 
-    def __init__(self, jid: str, config: RoomConfig, isAdmin: Callable[[str], bool], options: Any) -> None:
+    def __init__(
+        self,
+        jid: str,
+        config: RoomConfig,
+        isAdmin: Callable[[str], bool],
+        options: Any,
+        mentions: Callable[[str, bool], None] = lambda bare, there: None,
+    ) -> None:
         """
         @param isAdmin: whether a bare JID administrates the service: owner of every room.
+        @param mentions: told whenever the room begins (True) or ceases to know something of a user who is away.
         @param options: L{xmppd.features.xep0045_muc.options.Options} of the service.
         """
         self.jid = jid
@@ -84,6 +92,7 @@ class Room:
         self.lock = DeferredLock()
         self.stanzaIdStart = f"<stanza-id xmlns='urn:xmpp:sid:0' by='{escapeAttribute(jid)}' id='"
         self._isAdmin = isAdmin
+        self._mentions = mentions
 
     def __repr__(self) -> str:
         return f"<Room {self.jid} with {len(self.seats)}>"
@@ -137,12 +146,54 @@ class Room:
             role = self.options.guestRole
         return self.voices.get(bare, role)
 
+    def known(self) -> set[str]:
+        """The bare JIDs of all whom the room knows something of, be they in or not."""
+        return {*self.affiliations, *self.voices, *self.pending}
+
+    def _mention(self, bare: str) -> None:
+        self._mentions(bare, bare in self.affiliations or bare in self.voices or bare in self.pending)
+
+    def affiliate(self, bare: str, affiliation: Affiliation) -> None:
+        """Note an affiliation; who has none has no reserved nickname either."""
+        if affiliation is Affiliation.NONE:
+            self.affiliations.pop(bare, None)
+        else:
+            self.affiliations[bare] = affiliation
+        if affiliation in (Affiliation.NONE, Affiliation.OUTCAST):
+            self.setNick(bare, None)
+        self._mention(bare)
+
     def remember(self, occupant: Occupant) -> None:
         """Keep a role that a moderator gave."""
         self.voices[occupant.bare] = occupant.role
         self.voices.move_to_end(occupant.bare)
+        self._mention(occupant.bare)
         if len(self.voices) > VOICES:
-            self.voices.popitem(last=False)
+            self.unvoice(next(iter(self.voices)))
+
+    def unvoice(self, bare: str) -> None:
+        """Keep it no more."""
+        self.voices.pop(bare, None)
+        self._mention(bare)
+
+    def wait(self, bare: str, answers: Any) -> None:
+        """Keep what a user who wants to register has filled in."""
+        self.pending[bare] = answers
+        self._mention(bare)
+
+    def unwait(self, bare: str) -> Any:
+        """What a user has filled in, which is kept no more; None if nothing is."""
+        answers = self.pending.pop(bare, None)
+        self._mention(bare)
+        return answers
+
+    def forget(self, bare: str) -> bool:
+        """Know nothing of a user any more; answers whether it had an affiliation."""
+        affiliated = bare in self.affiliations
+        self.voices.pop(bare, None)
+        self.pending.pop(bare, None)
+        self.affiliate(bare, Affiliation.NONE)
+        return affiliated
 
     def setNick(self, bare: str, nick: str | None) -> None:
         """Reserve a nickname, or none."""

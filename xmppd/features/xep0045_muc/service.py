@@ -66,6 +66,7 @@ class Service:
         self.now: Callable[[], float] = host.clock.seconds
         self._secret = b""
         self._created: dict[str, int] = {}
+        self._mentioned: dict[str, set[str]] = {}
         self.storage = Storage(self)
         self.relay = Relay(self)
         self.presence = RoomPresence(self)
@@ -203,7 +204,13 @@ class Service:
 
     def make(self, local: str, config: RoomConfig) -> Room:
         """A room, new or from the store."""
-        room = Room(f"{local}@{self.host.domain}", config, self.isAdmin, self.options)
+        room = Room(
+            f"{local}@{self.host.domain}",
+            config,
+            self.isAdmin,
+            self.options,
+            lambda bare, there: self._mentions(local, bare, there),
+        )
         self.rooms[local] = room
         self._created[config.creator] = self._created.get(config.creator, 0) + 1
         return room
@@ -226,7 +233,7 @@ class Service:
         if self.archive is None:
             room.config = RoomConfig(**{**asdict(room.config), "logging": False})
         room.locked = True
-        room.affiliations[creator.bare] = Affiliation.OWNER
+        room.affiliate(creator.bare, Affiliation.OWNER)
         room.timeout = self.host.clock.callLater(self.options.configureSeconds, self._neverConfigured, room)
         return room
 
@@ -272,6 +279,8 @@ class Service:
         seats = room.audience
         room.close(destroyed(venue, reason, password))
         self.rooms.pop(room.local, None)
+        for bare in room.known():
+            self._mentions(room.local, bare, False)
         left = self._created.get(room.config.creator, 1) - 1
         if left > 0:
             self._created[room.config.creator] = left
@@ -335,13 +344,20 @@ class Service:
 
     def forgetUser(self, bare: str) -> None:
         """An account, or a guest, is gone for good: no room knows it any more."""
-        for room in self.rooms.values():
-            room.voices.pop(bare, None)
-            room.pending.pop(bare, None)
-            if bare in room.affiliations:
-                del room.affiliations[bare]
-                room.setNick(bare, None)
+        for local in tuple(self._mentioned.get(bare, ())):
+            room = self.rooms.get(local)
+            if room is not None and room.forget(bare):
                 self.storage.forgetUser(room, bare)
+
+    def _mentions(self, local: str, bare: str, there: bool) -> None:
+        """Keep in mind which rooms know something of a user."""
+        rooms = self._mentioned.get(bare)
+        if there:
+            self._mentioned.setdefault(bare, set()).add(local)
+        elif rooms is not None:
+            rooms.discard(local)
+            if not rooms:
+                del self._mentioned[bare]
 
     def after(self, payload: Element | bytes | None, *steps: Callable[[], None]) -> After:
         """A result, and what follows it."""

@@ -75,7 +75,7 @@ class Storage:
         for bare, value in (await self._facts.all(room.jid, AFFILIATIONS)).items():
             try:
                 kept = json.loads(value)
-                room.affiliations[bare] = Affiliation(kept["affiliation"])
+                room.affiliate(bare, Affiliation(kept["affiliation"]))
                 room.setNick(bare, kept.get("nick"))
             except (ValueError, KeyError, TypeError):
                 log.error("an affiliation of {room} can't be read", room=room.jid)

@@ -1,0 +1,1 @@
+Chat rooms (XEP-0045) on domains of their own, ``[rooms."rooms.example.org"]``: instant and reserved rooms, all roles and affiliations, history, private messages, invitations, registration, requests for a voice; with occupant ids (XEP-0421), moderation (XEP-0425), self-ping (XEP-0410), avatars (XEP-0486) and slow mode (XEP-0500).
