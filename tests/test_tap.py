@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.ctl.servers import ServerCase, folderFor
 from tests.doubles import CountingEntropy
 from xmppd import tap
-from xmppd.config import load
+from xmppd.config import ConfigurationError, load
 from xmppd.ctl.exits import (
     EX_CANTCREAT,
     EX_CONFIG,
@@ -34,7 +34,7 @@ from xmppd.ctl.process import RunningServer, raiseOpenFiles
 from xmppd.ixmppd import StoreUnavailable
 from xmppd.services import Part, PortsTaken
 from xmppd.store.memory import MemoryStore
-from xmppd.tap import Options, Server, makeServer
+from xmppd.tap import Options, Server, makeServer, makeWebSite
 from xmppd.trust.selfsigned import makeCertificate
 
 CONFIGURATION = """
@@ -428,3 +428,42 @@ class DrainTests(ServerCase):
         self.successResultOf(stopped)
         self.assertIsInstance(server.store, MemoryStore)
         self.assertFalse(server.serving)
+
+
+class WebTests(TapCase):
+    """The web site and the services behind it."""
+
+    def test_unreachable(self) -> None:
+        """An upload service that no client could reach stops the start, with what to do."""
+        upload = '[upload."upload.example.org"]\n'
+        error = self.assertRaises(ConfigurationError, self.make, "", upload)
+        self.assertIn("upload", str(error))
+        self.file.write_text(CONFIGURATION.replace("[tls]", 'http = ["tcp:0"]\n[tls]') + upload)
+        error = self.assertRaises(ConfigurationError, Server, load(self.file), self.clock)
+        self.assertIn("set listen.https", str(error))
+        self.file.write_text(CONFIGURATION.replace("[tls]", 'http = ["tcp:0"]\n[tls]') + upload + 'url = "ftp://x"')
+        self.assertRaises(ConfigurationError, Server, load(self.file), self.clock)
+
+    def test_address(self) -> None:
+        """URLs have the port of the first listener with TLS, and a name that there is a certificate for."""
+        for endpoint, port in (("tcp:5443", ":5443"), ("tcp:443:interface=127.0.0.1", ""), ("tcp6:port=8443", ":8443"), ("systemd:domain=INET:index=0", ":0")):
+            text = CONFIGURATION.replace("[tls]", f'https = ["{endpoint}"]\n[tls]') + '[upload."upload.example.org"]'
+            self.file.write_text(text)
+            web = makeWebSite(load(self.file), self.make().tls)
+            assert web is not None
+            self.assertEqual(web.address("upload.example.org"), f"https://example.org{port}")
+            self.assertIsNone(web.address("example.com"))
+        self.file.write_text(CONFIGURATION)
+        self.assertIsNone(makeWebSite(load(self.file), None))
+
+    def test_services(self) -> None:
+        """Services join, are listed at their host, and listen."""
+        tables = '[upload."upload.example.org"]\n[proxy."proxy.example.org"]\nlisten = ["tcp:0", "tcp:1"]\n'
+        self.file.write_text(CONFIGURATION.replace("[tls]", 'http = ["tcp:0"]\nhttps = ["tcp:5443"]\n[tls]') + tables)
+        server = Server(load(self.file), self.clock, None, CountingEntropy(), maybeDeferred)
+        self.assertEqual(set(server.hosts["example.org"].services), {"upload.example.org", "proxy.example.org"})
+        names = [(name, text) for name, text, _, _ in server.listeners._endpoints]
+        proxy = 'proxy."proxy.example.org".listen'
+        self.assertEqual(names, [("listen.http", "tcp:0"), ("listen.https", "tcp:5443"), (proxy, "tcp:0"), (proxy, "tcp:1")])
+        folder = server.serviceHosts["upload.example.org"].folder
+        self.assertEqual(folder, self.folder / "data" / "files" / "upload.example.org")
