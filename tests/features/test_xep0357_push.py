@@ -7,6 +7,7 @@ from typing import Any
 from tests.doubles import FailingStore
 from tests.features.asking import JULIET, ROMEO, AskingCase
 from tests.marks import spec
+from tests.server import ServerCase
 from xmppd.features.xep0357_push import feature, matters
 from xmppd.wire.stanza import Stanza, fromBytes
 
@@ -397,3 +398,50 @@ class SummaryTests(PushCase):
         self.say("<body>" + "x" * 500 + "</body>")
         fields = self.fields(self.took()[0])
         self.assertEqual((fields["last-message-sender"], fields["last-message-body"]), (JULIET + "/balcony", "x" * 200))
+
+
+class WholeServerTests(ServerCase):
+    """With everything else there is: offline messages, stream management, blocking."""
+
+    def setUp(self) -> None:
+        self.server = self.serve()
+        self.service = Service()
+        self.server.server.router.addDestination(self.service)
+        self.romeo = self.server.login("romeo", "orchard", available=True)
+        self.juliet = self.server.login("juliet", "balcony")
+
+    def enable(self) -> None:
+        """Romeo's client names a node."""
+        self.romeo.send(f"<iq type='set' id='push'>{enable()}</iq>")
+        self.assertEqual(self.romeo.take()[-1].get("type"), "result")
+
+    def say(self) -> int:
+        """Juliet says something; how many notifications came of it."""
+        self.juliet.send("<message to='romeo@example.org' type='chat' id='1'><body>hi</body></message>")
+        self.assertEqual(self.juliet.take(), [])
+        got, self.service.got = self.service.got, []
+        return len(got)
+
+    def test_offline(self) -> None:
+        """A message that is kept for later is told, too; one of somebody blocked is neither."""
+        self.enable()
+        self.romeo.send("</stream:stream>")
+        self.assertEqual(self.say(), 1)
+        romeo = self.server.login("romeo", "orchard")
+        romeo.send("<presence/>")
+        self.assertIn("message", "".join(each.tag for each in romeo.take()))
+        romeo.send("<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='juliet@example.org'/></block></iq>")
+        romeo.send("</stream:stream>")
+        self.server.advance(10)
+        self.juliet.send("<message to='romeo@example.org' type='chat' id='1'><body>hi</body></message>")
+        self.assertEqual(self.service.got, [])
+
+    @spec("XEP-0357", "7")
+    def test_hibernating(self) -> None:
+        """A message for a session whose connection was cut is told, and waits in its queue."""
+        self.romeo.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        self.assertTrue(self.romeo.take()[-1].tag.endswith("enabled"))
+        self.enable()
+        self.romeo.cut()
+        self.assertIsNone(self.server.host.sessions["romeo@example.org"]["orchard"].stream)
+        self.assertEqual(self.say(), 1)
