@@ -19,7 +19,7 @@ from tests.server import DOMAIN, MemoryServer, TestClient, show, split
 from xmppd.wire import ns
 
 _PLACE = re.compile(r"\{(any|[a-z][a-zA-Z0-9]*(?::[a-zA-Z][a-zA-Z0-9]*)?)\}")
-_SETTINGS = ("specification", "needs", "host", "limits", "more", "accounts", "tls")
+_SETTINGS = ("specification", "needs", "host", "limits", "listen", "more", "accounts", "tls")
 
 REST = "{rest}"
 

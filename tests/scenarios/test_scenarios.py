@@ -29,6 +29,7 @@ class ScenarioTests(ServerCase):
             tls="tls" in settings,
             accounts=(*NAMES, *accounts),
             more="\n".join(settings.get("more", ())),
+            listen="\n".join(settings.get("listen", ())),
         )
         missing = [
             name
