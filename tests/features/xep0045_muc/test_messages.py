@@ -350,7 +350,7 @@ class ModerationTests(RoomCase):
         super().setUp()
         self.all()
         self.say(self.third, "free magic potions")
-        self.id = next(e.attrs["id"] for e in self.first.take()[0].elements() if e.qname == SID)
+        self.stanzaId = next(e.attrs["id"] for e in self.first.take()[0].elements() if e.qname == SID)
         self.quiet()
 
     def payload(self, id: str) -> str:
@@ -360,12 +360,12 @@ class ModerationTests(RoomCase):
     @spec("XEP-0425", "3.1", "5")
     def test_moderate(self) -> None:
         """Everybody is told by the room, and who enters later doesn't get the message."""
-        self.assertIsNone(self.second.result("set", self.payload(self.id)))
+        self.assertIsNone(self.second.result("set", self.payload(self.stanzaId)))
         (told,) = self.third.take()
         self.assertEqual((told.sender, told.type), (ROOM, "groupchat"))
         retract = told.find("urn:xmpp:message-retract:1 retract")
         assert retract is not None
-        self.assertEqual((retract.attrs["id"], retract.textOf("reason")), (self.id, "spam & more"))
+        self.assertEqual((retract.attrs["id"], retract.textOf("reason")), (self.stanzaId, "spam & more"))
         moderated = retract.find("moderated", "urn:xmpp:message-moderate:1")
         assert moderated is not None
         self.assertEqual(moderated.attrs["by"], f"{ROOM}/secondwitch")
@@ -376,7 +376,7 @@ class ModerationTests(RoomCase):
     @spec("XEP-0425", "3.2")
     def test_errors(self) -> None:
         """forbidden, item-not-found, bad-request, not-allowed."""
-        self.assertEqual(self.third.error("set", self.payload(self.id)), "forbidden")
+        self.assertEqual(self.third.error("set", self.payload(self.stanzaId)), "forbidden")
         self.assertEqual(self.first.error("set", self.payload("x")), "item-not-found")
         self.assertEqual(self.first.error("set", "<moderate xmlns='urn:xmpp:message-moderate:1' id='x'/>"), "bad-request")
         self.say(self.first, "mine")
@@ -386,18 +386,18 @@ class ModerationTests(RoomCase):
     @spec("XEP-0425", "5")
     def test_forged(self) -> None:
         """Nobody else announces that something was moderated."""
-        self.say(self.third, "x", extra=f"<retract xmlns='urn:xmpp:message-retract:1' id='{self.id}'><moderated xmlns='urn:xmpp:message-moderate:1' by='{ROOM}/firstwitch'/></retract>")
+        self.say(self.third, "x", extra=f"<retract xmlns='urn:xmpp:message-retract:1' id='{self.stanzaId}'><moderated xmlns='urn:xmpp:message-moderate:1' by='{ROOM}/firstwitch'/></retract>")
         self.assertEqual(conditionOf(self.third.take()[0]), "forbidden")
         self.assertEqual(self.first.take(), [])
 
     @spec("XEP-0424", "5")
     def test_own(self) -> None:
         """Who takes back his own message takes it out of the history; not others'."""
-        retract = f"<retract xmlns='urn:xmpp:message-retract:1' id='{self.id}'/>"
+        retract = f"<retract xmlns='urn:xmpp:message-retract:1' id='{self.stanzaId}'/>"
         self.second.send(f"<message type='groupchat' to='{ROOM}'>{retract}</message>")
-        self.assertIsNotNone(self.room.history.find(self.id))
+        self.assertIsNotNone(self.room.history.find(self.stanzaId))
         self.third.send(f"<message type='groupchat' to='{ROOM}'>{retract}</message>")
-        self.assertIsNone(self.room.history.find(self.id))
+        self.assertIsNone(self.room.history.find(self.stanzaId))
         self.assertEqual(kinds(self.first.take()), [("message", "groupchat", "secondwitch"), ("message", "groupchat", "thirdwitch")])
         self.assertEqual(codes(self.enter(self.person("y"), "y")[3]), {110})
 
