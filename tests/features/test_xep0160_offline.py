@@ -410,6 +410,28 @@ class OrderTests(OfflineTestCase):
         self.assertEqual(self.bodies(stream), ["1", "2"])
         self.assertFalse(session.receiving)
 
+    def test_nextSession(self) -> None:
+        """Who takes the place of a session that was being given messages waits until those are there again."""
+        session, _ = self.busy()
+        release, released = self.spool.release, Deferred()
+        self.spool.release = lambda holder: released.addCallback(lambda _: release(holder))
+        session.end()
+        self.spool.release = release
+        _, stream = self.come(CHAMBER)
+        self.say("<body>2</body>")
+        self.rig.clock.advance(5)
+        self.assertEqual(self.bodies(stream), [])
+        released.callback(None)
+        self.rig.clock.advance(5)
+        self.assertEqual(self.bodies(stream), ["1", "2"])
+
+    def test_otherResource(self) -> None:
+        """A second client does not wait because the first one is slow."""
+        self.busy()
+        other, stream = self.come(CHAMBER)
+        self.live(other)
+        self.assertEqual(self.bodies(stream), ["2"])
+
     def test_bounded(self) -> None:
         """When too much waits, it waits no longer."""
         session, stream = self.busy()

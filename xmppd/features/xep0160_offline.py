@@ -229,7 +229,7 @@ class OfflineMessages:
         self.host = host
         self._counts: OrderedDict[str, int] = OrderedDict()
         self._waiting: dict[str, Waiting] = {}
-        self._serving: set[str] = set()
+        self._serving: dict[str, ISession] = {}
         self._adding: dict[str, int] = {}
         self._watchers: dict[str, Deferred[None]] = {}
 
@@ -369,8 +369,21 @@ class OfflineMessages:
             delivery.gate.open()
         if delivery.used:
             self._counts.pop(session.bare, None)
-            holder = delivery.holder
-            self._insist(lambda: self.host.spool.release(holder).addCallback(lambda _: self._another(session.bare)))
+            self._release(session.bare, delivery.holder)
+
+    def _release(self, bare: str, holder: str) -> None:
+        """What was held are offline messages again. Who comes meanwhile waits for the first attempt."""
+        self._adding[bare] = self._adding.get(bare, 0) + 1
+        attempting = [bare]
+
+        def attempted(result: Any) -> Any:
+            if attempting:
+                self._added(attempting.pop())
+            return result
+
+        self._insist(
+            lambda: self.host.spool.release(holder).addBoth(attempted).addCallback(lambda _: self._another(bare))
+        )
 
     def removed(self, bare: str) -> None:
         """An account is gone with its messages: they don't count against who gets the name next."""
@@ -384,16 +397,18 @@ class OfflineMessages:
                 return
 
     def _deliver(self, session: ISession, delivery: _Delivery) -> None:
-        if session.bare in self._serving:
+        other = self._serving.get(session.bare)
+        if delivery.gate is not None or (other is not None and self._wants(other)):
             return
-        self._serving.add(session.bare)
+        self._serving[session.bare] = session
         delivery.gate = Gate(session, delivery, self._discard)
         Deferred.fromCoroutine(self._work(session, delivery)).addErrback(self._failed, session).addBoth(
             lambda _: self._served(session)
         )
 
     def _served(self, session: ISession) -> None:
-        self._serving.discard(session.bare)
+        if self._serving.get(session.bare) is session:
+            del self._serving[session.bare]
         delivery: _Delivery = session.slots[NAME]
         if delivery.gate is not None:
             delivery.gate.open()
