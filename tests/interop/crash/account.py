@@ -35,6 +35,10 @@ class State(Enum):
     """Like ACKING, but says that nobody looks (XEP-0352)."""
 
 
+ANEW = frozenset({State.PLAIN, State.SLUGGISH, State.FORGETFUL, State.UNRESUMABLE})
+"""States of recipients whose sessions begin anew after a crash."""
+
+
 @dataclass(slots=True, eq=False)
 class Letter:
     """
@@ -112,6 +116,7 @@ COLUMNS = (
     "doubled",
     "changed",
     "misplaced",
+    "overtaken",
     "refused",
     "strays",
     "resumed",
@@ -141,7 +146,8 @@ def settle(letters: Iterable[Letter], boxes: Iterable[Box]) -> list[Row]:
     The account: a row for each state, and their sum as the last.
 
     A message is I{lost} if it was acknowledged, its sender got no error, and it did not arrive; I{doubled} counts what
-    arrived more than once, I{changed} what arrived with an id that is not its own.
+    arrived more than once, I{changed} what arrived with an id that is not its own. I{Misplaced} came, for the first time,
+    after a later one of its sender; I{overtaken} means the same for a recipient whose sessions begin anew.
     """
     byRecipient: dict[str, list[Letter]] = {}
     for letter in letters:
@@ -176,7 +182,8 @@ def _figures(letters: list[Letter], box: Box) -> dict[str, int]:
         "lost": len(missing(letters, [box])),
         "doubled": sum(count > 1 for count in box.arrivals.values()),
         "changed": sum(ids != {own.get(key)} for key, ids in box.ids.items()),
-        "misplaced": len(box.misplaced()),
+        "misplaced": 0 if box.state in ANEW else len(box.misplaced()),
+        "overtaken": len(box.misplaced()) if box.state in ANEW else 0,
         "refused": sum(each.refused is not None for each in letters),
         "strays": box.strays,
         "resumed": box.resumed,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.interop.crash.account import Box, Letter, Row, State, missing, settle
+from tests.interop.crash.account import ANEW, Box, Letter, Row, State, missing, settle
 from tests.interop.crash.daemon import Daemon
 from tests.interop.crash.people import PASSWORD, Person, Recipient, Sender
 from tests.interop.crash.wire import Gone, Refused, register
@@ -25,9 +25,6 @@ SENDERS = 4
 
 HOMECOMING = 2
 """How many of the kills happen while everybody comes home."""
-
-STEADY = frozenset(set(State) - {State.PLAIN, State.SLUGGISH, State.OFFLINE, State.FORGETFUL, State.UNRESUMABLE})
-"""States of those whose sessions last."""
 
 QUIET = 8.0
 """Seconds in which nothing arrives, after which what is missing is lost."""
@@ -43,7 +40,7 @@ class Report:
     @ivar left: messages in the database after everybody had everything.
     @ivar mistakes: tracebacks in the server's log.
     @ivar lost: the first ids of lost messages.
-    @ivar misplaced: of misplaced ones.
+    @ivar misplaced: of misplaced and overtaken ones.
     """
 
     seed: int
@@ -108,7 +105,7 @@ class People:
             key = sender, recipient.name
             place = self._places[key] = self._places.get(key, -1) + 1
             octets = 6000 if self._dice.random() < 0.02 else self._dice.randint(40, 800)
-            full = recipient.box.state in STEADY and self._dice.random() < 0.25
+            full = recipient.box.state not in ANEW | {State.OFFLINE} and self._dice.random() < 0.25
             written.append(Letter(f"{sender}-{recipient.name}-{place}", *key, place, octets, full))
         self.letters += written
         return written
