@@ -9,6 +9,7 @@ from tests.features.xep0198_sm.rigging import ManagementTestCase, body
 from tests.marks import spec
 from xmppd.config import Limits
 from xmppd.features.xep0198_sm.management import ACK_AFTER, ASK_AFTER, BEAT
+from xmppd.features.xep0198_sm.queue import ANSWERING_SECONDS, STRETCH
 from xmppd.features.xep0198_sm.resumption import StreamManagement
 from xmppd.ixmppd import IStreamFeature, StoreUnavailable
 from xmppd.wire.errors import StreamCondition
@@ -463,6 +464,8 @@ class QueueTests(ManagementTestCase):
     def test_neverAcknowledges(self) -> None:
         """Too many: the session ends by policy, and every message becomes an offline message."""
         for index in range(101):
+            if index == 100:
+                self.turns(1, ANSWERING_SECONDS)
             self.romeo.say(JULIET, str(index))
             self.romeo.ask()
         assert self.juliet.stream.closedWith is not None
@@ -474,10 +477,24 @@ class QueueTests(ManagementTestCase):
     def test_tooManyOctets(self) -> None:
         """Too much is bounded as well."""
         for index in range(11):
+            if index == 10:
+                self.turns(1, ANSWERING_SECONDS)
             self.romeo.say(JULIET, f"{index}" + "x" * 10_000)
         assert self.juliet.stream.closedWith is not None
         self.turns()
         self.assertEqual(len(self.offlineBodies("juliet@example.org")), 11)
+
+    def test_flood(self) -> None:
+        """Who answers when it can is not thrown out by who sends much at once; but there is an end to that as well."""
+        for _ in range(3):
+            for index in range(100 * STRETCH):
+                self.rig.inject(f"<presence from='a{index}@example.net' to='{JULIET}'/>".encode())
+            self.assertFalse(self.juliet.session.over)
+            self.juliet.ack()
+        for _ in range(100 * STRETCH + 1):
+            self.rig.inject(f"<presence from='a@example.net' to='{JULIET}'/>".encode())
+        assert self.juliet.stream.closedWith is not None
+        self.assertEqual(self.juliet.stream.closedWith.condition, StreamCondition.POLICY_VIOLATION)
 
     @spec("mission", "A9")
     def test_noAnswer(self) -> None:

@@ -37,7 +37,9 @@ from twisted.python.failure import Failure
 
 from xmppd.features.xep0198_sm.estate import Estate
 from xmppd.features.xep0198_sm.queue import (
+    ANSWERING_SECONDS,
     MASK,
+    STRETCH,
     Entry,
     HandledCountTooHigh,
     HandledCountTooLow,
@@ -356,6 +358,14 @@ class Management:
         self._forget([entry.row for entry in entries if entry.row is not None])
 
     def _overflow(self) -> None:
+        """
+        Too much waits. Whoever sends fastest must not be able to end the session of a client that answers: before it
+        had time for that, what waits may grow further, but not without end.
+        """
+        asked, queue = self._asked, self.queue
+        if asked is not None and self.session.stream is not None and self._now() - asked < ANSWERING_SECONDS:
+            if not queue.exceeds(self._mostEntries * STRETCH, self._mostOctets * STRETCH):
+                return
         log.info("{session} acknowledges too little", session=self.session.full)
         self.session.end(StreamError(StreamCondition.POLICY_VIOLATION, "Too many stanzas are not acknowledged."))
 

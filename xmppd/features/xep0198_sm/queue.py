@@ -44,6 +44,12 @@ COPIES: Final = frozenset([f"{ns.CARBONS} sent", f"{ns.CARBONS} received", f"{ns
 NOT_STORED: Final = COPIES | {f"{ns.HINTS} {hint}" for hint in ("no-store", "no-permanent-store", "no-storage")}
 """Content that says a message is not to be kept for somebody who is away (XEP-0334), or is a copy."""
 
+STRETCH: Final = 5
+"""How many times as much may wait for a client that can't have answered yet."""
+
+ANSWERING_SECONDS: Final = 10.0
+"""For how long a client that was asked can't have answered yet: a slow line, and a crowd that comes at once."""
+
 _NUMBER = re.compile("[0-9]{1,10}")
 
 
@@ -254,6 +260,10 @@ class Queue:
         self.entries.clear()
         self.octets = 0
         return entries
+
+    def exceeds(self, entries: int, octets: int) -> bool:
+        """Whether more waits than that."""
+        return len(self.entries) > entries or self.octets > octets
 
     def where(self, wanted: Callable[[Entry], bool]) -> list[Entry]:
         """The entries for which C{wanted} is true, in order."""
