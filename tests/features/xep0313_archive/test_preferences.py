@@ -176,5 +176,6 @@ class PreferencesTests(ArchiveCase):
         """Who takes the name of a removed account has said nothing."""
         self.want("never")
         self.rig.host.registrar.remove(JULIET)
+        self.rig.account("juliet")
         self.juliet = self.bind(BALCONY)
         self.assertKept(True)
