@@ -44,6 +44,15 @@ from xmppd.wire.element import (
     split,
 )
 from xmppd.wire.errors import StreamCondition, StreamError
+from xmppd.wire.refusals import (
+    refuseComment,
+    refuseDoctype,
+    refuseInstruction,
+    restricted,
+    textBetween,
+    tooBig,
+    tooMany,
+)
 from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza, portable, renamed
 
 STREAM: Final = ns.STREAMS + " stream"
@@ -445,9 +454,9 @@ class XMLStreamParser:
         parser.StartNamespaceDeclHandler = self._declare
         parser.StartCdataSectionHandler = self._startCDATA
         parser.EndCdataSectionHandler = self._endCDATA
-        parser.CommentHandler = _refuseComment
-        parser.ProcessingInstructionHandler = _refuseInstruction
-        parser.StartDoctypeDeclHandler = _refuseDoctype
+        parser.CommentHandler = refuseComment
+        parser.ProcessingInstructionHandler = refuseInstruction
+        parser.StartDoctypeDeclHandler = refuseDoctype
 
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         depth = self._depth
@@ -639,35 +648,3 @@ def _moved(name: str, content: str) -> str:
     if name.startswith(content) and name[len(content)] == " ":
         return ns.CLIENT + name[len(content) :]
     return content + name[len(ns.CLIENT) :] if name.startswith(ns.CLIENT + " ") else name
-
-
-def tooMany(limit: int, what: str) -> StreamError:
-    """The error for what there are too many of."""
-    return StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limit} {what}.")
-
-
-def textBetween() -> StreamError:
-    """The error for character data outside of stanzas."""
-    return StreamError(StreamCondition.BAD_FORMAT, "There is text between stanzas.")
-
-
-def tooBig(what: str) -> StreamError:
-    """The error for a stanza, or a tag, over its limit."""
-    return StreamError(StreamCondition.POLICY_VIOLATION, f"The {what} is too big.")
-
-
-def restricted(what: str) -> StreamError:
-    """The error for XML that XMPP does not allow (RFC 6120 section 11.1)."""
-    return StreamError(StreamCondition.RESTRICTED_XML, f"{what} is not allowed.")
-
-
-def _refuseComment(data: str) -> None:
-    raise restricted("A comment")
-
-
-def _refuseInstruction(target: str, data: str) -> None:
-    raise restricted("A processing instruction")
-
-
-def _refuseDoctype(*names: object) -> None:
-    raise restricted("A document type")
