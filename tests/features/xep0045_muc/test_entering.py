@@ -484,3 +484,15 @@ class LeavingTests(RoomCase):
         self.third.send(f"<message type='error' to='{ROOM}'/>")
         self.assertEqual(len(self.room.seats), 3)
         self.assertEqual(userX(self.room.presenceOf(self.room.occupants["thirdwitch"], True).stanza).ns, "http://jabber.org/protocol/muc#user")
+
+
+class MarkTests(RoomCase):
+    """How clients know an error for one of a room's."""
+
+    @spec("XEP-0045", "7.2.5", "7.2.6", "7.2.8")
+    def test_mark(self) -> None:
+        """It has the element of who enters, and says that the room refuses."""
+        self.found(membersonly="1")
+        (answer,) = self.enter(self.third, "t")
+        self.assertEqual(list(answer.childNames), ["http://jabber.org/protocol/muc x", "jabber:client error"])
+        self.assertEqual((answer.elements()[-1].get("by"), answer.sender, answer.id), (ROOM, f"{ROOM}/t", "j"))

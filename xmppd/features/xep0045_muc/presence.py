@@ -28,6 +28,9 @@ from xmppd.wire.stanza import ERROR, Stanza
 if TYPE_CHECKING:
     from xmppd.features.xep0045_muc.service import Service
 
+MARK: Final = f"<x xmlns='{ns.MUC}'/>".encode()
+"""What marks an error as one from a room (as in all examples of section 7.2): some clients wait for it."""
+
 CREATED: Final = 201
 RENAMED: Final = 210
 NICK_CHANGED: Final = 303
@@ -90,7 +93,8 @@ class RoomPresence:
                 self._available(stanza, to)
                 return
         except StanzaError as error:
-            self._router.bounce(stanza, error)
+            error.by = error.by or to.bare
+            self._router.route(stanza.reply("error", MARK + error.toBytes(), (JOIN, ERROR), to.full))
             return
         room = self._service.rooms.get(to.local or "")
         seat = room.seatOf(stanza) if room is not None else None
