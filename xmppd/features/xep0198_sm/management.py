@@ -36,6 +36,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.features.xep0198_sm.estate import Estate
+from xmppd.features.xep0198_sm.farewell import Farewell, ackBytes
 from xmppd.features.xep0198_sm.queue import (
     ANSWERING_SECONDS,
     MASK,
@@ -89,11 +90,6 @@ PARKING_LOOKS: Final = 200
 """In how many steps."""
 
 
-def ackBytes(h: int) -> bytes:
-    """An C{<a/>}."""
-    return b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h
-
-
 class Management:
     """
     The state of stream management of one session.
@@ -113,7 +109,6 @@ class Management:
     __slots__ = (
         "_asked",
         "_beat",
-        "_deadline",
         "_estate",
         "_expiry",
         "_farewell",
@@ -172,8 +167,7 @@ class Management:
         self._owed = False
         self._waiting: list[Deferred[None]] = []
         self._stalled: Deferred[None] | None = None
-        self._farewell: IClientStream | None = None
-        self._deadline: IDelayedCall | None = None
+        self._farewell: Farewell | None = None
         self._asked: float | None = None
         self._beat: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
@@ -290,7 +284,7 @@ class Management:
         if n == self.received:
             self._sayWaiting()
             if self._farewell is not None:
-                self._sayFarewell()
+                self._farewell.say(self.settled)
 
     def _goOn(self) -> None:
         """Read on, if that had to wait."""
@@ -634,22 +628,8 @@ class Management:
         if error is not None or stream.closed or self.told == self.received:
             stream.close(error)
             return
-        self._farewell = stream
-        stream.waitFor(Deferred())  # it is closed before that fires, and reads nothing until then
-        self._deadline = self._host.clock.callLater(self._host.limits.answerSeconds, self._closeFarewell)
+        self._farewell = Farewell(self._host, stream)
         self.settle()
-
-    def _sayFarewell(self) -> None:
-        if self._farewell is not None and not self._farewell.closed:
-            self._farewell.write(ackBytes(self.settled))
-        self._closeFarewell()
-
-    def _closeFarewell(self) -> None:
-        stream, self._farewell = self._farewell, None
-        if self._deadline is not None and self._deadline.active():
-            self._deadline.cancel()
-        if stream is not None:
-            stream.close()
 
     def ended(self) -> Deferred[None]:
         """The session is over. Fires when its messages are where others find them."""
