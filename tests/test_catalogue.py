@@ -14,7 +14,7 @@ from zope.interface.verify import verifyObject
 import xmppd.features
 from tests.doubles import Rig
 from xmppd import catalogue
-from xmppd.config import ConfigurationError, HostConfig
+from xmppd.config import ConfigurationError, HostConfig, parse
 from xmppd.hooks import Feature, Option
 from xmppd.ixmppd import IFeature
 
@@ -166,3 +166,55 @@ class JoinTests(SynchronousTestCase):
         host._options = catalogue.options(features, config)
         expected = {name for name, feature in features.items() if "host" in feature.joins}
         self.assertEqual(set(catalogue.join(features, host, config)), expected)
+
+
+class ServicesTests(SynchronousTestCase):
+    """The configurations of services."""
+
+    TEXT = """
+data = "data"
+[host."example.org"]
+admins = ["admin@example.org"]
+[host."example.net"]
+admins = ["root@example.net"]
+{more}
+"""
+
+    def services(self, more: str) -> tuple[HostConfig, ...]:
+        """What a configuration makes of them."""
+        text = self.TEXT.format(more=more)
+        return catalogue.services(
+            {
+                "rooms": made("rooms", serves="rooms", joins=(), options={"limit": Option(5, "A limit.")}),
+                "archive": made("archive", joins=("host", "rooms"), options={"days": Option(1, "Days.")}),
+                "roster": made("roster", options={"size": Option(1, "A size.")}),
+            },
+            parse(text, "xmppd.toml"),
+        )
+
+    def test_ownTable(self) -> None:
+        """A service's table is what its feature is told; its administrators are those of the host it is below."""
+        (service,) = self.services('[rooms."chat.example.org"]\nlimit = 7')
+        self.assertEqual((service.domain, service.table, service.accounts), ("chat.example.org", "rooms", False))
+        self.assertEqual(service.features, {"rooms": {"limit": 7}})
+        self.assertEqual(service.admins, ("admin@example.org",))
+
+    def test_everybodysAdministrators(self) -> None:
+        """A service below no host belongs to all."""
+        (service,) = self.services('[rooms."chat.example.com"]')
+        self.assertEqual(set(service.admins), {"admin@example.org", "root@example.net"})
+
+    def test_sharedFeatures(self) -> None:
+        """What all features are told holds for services too, for those that join them; their own table goes first."""
+        more = '[features.archive]\ndays = 3\n[features.roster]\nsize = 2\n[features.rooms]\nlimit = 6'
+        (service,) = self.services(more + '\n[rooms."chat.example.org"]')
+        self.assertEqual(service.features, {"archive": {"days": 3}, "rooms": {"limit": 6}})
+        (service,) = self.services(more + '\n[rooms."chat.example.org"]\nlimit = 7')
+        self.assertEqual(service.features["rooms"], {"limit": 7})
+
+    def test_unknown(self) -> None:
+        """A service nobody serves, and an option nobody has, stop the start."""
+        error = self.assertRaises(ConfigurationError, self.services, '[upload."files.example.org"]')
+        self.assertIn("no such service", str(error))
+        error = self.assertRaises(ConfigurationError, self.services, '[rooms."chat.example.org"]\nlimits = 7')
+        self.assertIn("limit", str(error))

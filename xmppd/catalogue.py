@@ -146,11 +146,12 @@ def _problem(hostConfig: HostConfig, wrong: str, remedy: str) -> Problem:
 def services(features: Mapping[str, Feature], configuration: Configuration) -> tuple[HostConfig, ...]:
     """
     The configurations of the services (rooms, publish-subscribe …) as hosts without users. Their administrators are
-    those of the host whose domain they are below, or of all hosts.
+    those of the host whose domain they are below, or of all hosts; their features are told what all are told.
 
     @raise ConfigurationError: there is no feature for a service that is named, or an option is wrong.
     """
     serving = {feature.serves: name for name, feature in features.items() if feature.serves}
+    shared = {name: options for name, options in configuration.features.items() if name in features}
     made: list[HostConfig] = []
     problems: list[Problem] = []
     for table in SERVICES:
@@ -160,8 +161,13 @@ def services(features: Mapping[str, Feature], configuration: Configuration) -> t
                 problems.append(Problem(str(configuration.file), f'{table}."{domain}"', wrong, "remove the table"))
                 continue
             admins = tuple(admin for host in _above(domain, configuration) for admin in host.admins)
-            own = MappingProxyType({serving[table]: given})
-            made.append(HostConfig(domain, table=table, accounts=False, admins=admins, features=own))
+            told = {
+                name: options
+                for name, options in shared.items()
+                if table in (*features[name].joins, features[name].serves)
+            }
+            told[serving[table]] = MappingProxyType({**told.get(serving[table], {}), **given})
+            made.append(HostConfig(domain, table=table, accounts=False, admins=admins, features=MappingProxyType(told)))
     if problems:
         raise ConfigurationError(problems)
     declared = {name: feature.options for name, feature in features.items()}

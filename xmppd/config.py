@@ -288,6 +288,7 @@ class Configuration:
     @ivar pubsub: the same of publish-subscribe services.
     @ivar upload: the same of file upload services.
     @ivar proxy: the same of bytestream proxies.
+    @ivar features: options by feature for all domains, as the file has them; those of hosts have them merged in.
     """
 
     file: Path
@@ -304,6 +305,7 @@ class Configuration:
     pubsub: Tables = field(default_factory=dict)
     upload: Tables = field(default_factory=dict)
     proxy: Tables = field(default_factory=dict)
+    features: Tables = field(default_factory=dict)
 
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType({
@@ -375,7 +377,7 @@ def _configuration(reading: Reading, document: dict[str, Any]) -> Configuration:
         domain: _component(reading, place, table)
         for domain, place, table in _domains(reading, "component", document)
     })
-    shared = reading.attempt("features", readers.options, document.get("features", {}), {})
+    shared = values["features"] = reading.attempt("features", readers.options, document.get("features", {}), {})
     values["hosts"] = MappingProxyType({
         domain: _host(reading, place, domain, table, shared)
         for domain, place, table in _domains(reading, "host", document)

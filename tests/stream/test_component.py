@@ -155,7 +155,10 @@ class ComponentTests(SynchronousTestCase):
     def test_stanzasBothWays(self) -> None:
         """The component sends from any of its addresses, and gets what is for its domain in its own namespace."""
         stream, wire = self.connected()
-        self.feed(stream, b"<message from='anybody@bot.example.org/x' to='romeo@example.org/orchard'><body>hi</body></message>")
+        self.feed(
+            stream,
+            b"<message from='anybody@bot.example.org/x' to='romeo@example.org/orchard'><body>hi</body></message>",
+        )
         (got,) = self.romeoStream.takeBytes()
         self.assertIn(b"<body>hi</body>", got)
         self.rig.send(self.romeo, b"<message to='bot.example.org'><body xmlns='jabber:client'>yo</body></message>")
@@ -177,6 +180,22 @@ class ComponentTests(SynchronousTestCase):
         stream, wire = self.connected()
         self.feed(stream, b"<message from='bot.example.org'/>")
         self.assertIn(b"<improper-addressing", wire.written)
+
+    @spec("RFC 6120", "8.2.3")
+    def test_badRequestsAreAnswered(self) -> None:
+        """An IQ without id, of a bogus type, without a child, with two: answered, and not passed on."""
+        stream, wire = self.connected()
+        for attrs, inner in (
+            ("type='get'", "<a xmlns='b'/>"),
+            ("type='x' id='1'", "<a xmlns='b'/>"),
+            ("type='get' id='1'", ""),
+            ("type='set' id='1'", "<a xmlns='b'/><c xmlns='b'/>"),
+        ):
+            iq = f"<iq from='bot.example.org' to='romeo@example.org/orchard' {attrs}>{inner}</iq>"
+            self.feed(stream, iq.encode())
+            self.assertIn(b"<bad-request", wire.take())
+            self.assertFalse(wire.closed)
+        self.assertEqual(self.romeoStream.take(), [])
 
     def test_secondConnectionConflicts(self) -> None:
         """The first keeps the name."""

@@ -131,7 +131,7 @@ class Account:
             return
         given = {session.full, *self._givenBy(to, stanza.attrs.get("type"))}
         archived = session.slots.get("archived")
-        if archived is not None and archived[0] is stanza:  # the user may know, the recipient not (XEP-0313 section 3.5)
+        if archived is not None and archived[0] is stanza:  # for the user to know, not the recipient (XEP-0313 3.5)
             stanza = stanza.extended(archived[1], (f"{ns.STANZA_ID} stanza-id",))
         self._copy("sent", stanza, [each for each in self.wanting.values() if each.full not in given])
 

@@ -195,11 +195,8 @@ def _fromBytes(id: str, data: bytes) -> Invitation:
 
 
 def safeForPasswords(host: IHost, stream: IClientStream) -> bool:
-    """Whether this stream may carry what is worth a password."""
-    if "tls" in stream.facts:
-        return True
-    plain: bool = host.config.plainWithoutTls
-    return plain and not stream.reception.requireTLS
+    """Whether this stream may carry what is worth a password: under TLS, or where clients need none."""
+    return "tls" in stream.facts or not stream.reception.requireTLS
 
 
 @implementer(IStreamFeature)

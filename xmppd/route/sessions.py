@@ -18,32 +18,15 @@ from zope.interface import implementer
 
 from xmppd.hooks import Unanswered
 from xmppd.ixmppd import IAccount, IClientStream, IHost, ISession, ISessionEnd
-from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.errors import StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JID
-from xmppd.wire.stanza import Stanza, starts
+from xmppd.wire.stanza import Stanza, iqMistake, starts
 
 if TYPE_CHECKING:
     Refusal = Callable[[ISession, Stanza], StanzaError | None]
     Observer = Callable[[ISession, Stanza], None]
 
-IQ_TYPES = frozenset({"get", "set", "result", "error"})
-
 log = Logger(namespace="xmppd.session")
-
-
-def iqMistake(stanza: Stanza) -> StanzaError | None:
-    """What is wrong with an IQ as such (RFC 6120 section 8.2.3), or None."""
-    attrs = stanza.attrs
-    type = attrs.get("type")
-    if type not in IQ_TYPES:
-        return StanzaError(StanzaCondition.BAD_REQUEST, "The type of an IQ is get, set, result or error.")
-    if not attrs.get("id"):
-        return StanzaError(StanzaCondition.BAD_REQUEST, "An IQ needs an id.")
-    if type in ("get", "set") and len(stanza.childNames) != 1:
-        return StanzaError(StanzaCondition.BAD_REQUEST, "A request has exactly one child element.")
-    if type == "result" and len(stanza.childNames) > 1:
-        return StanzaError(StanzaCondition.BAD_REQUEST, "A result has at most one child element.")
-    return None
 
 
 @implementer(ISession)
@@ -121,9 +104,7 @@ class Session:
         """Work out whether anything has to be asked per stanza; after hooks or restrictions changed."""
         out, into = self._outgoing, self._incoming
         self.sending = bool(self._sendRefusals or self._sentTo or out.refuse or out.change or out.observe)
-        self.receiving = bool(
-            self._receiveRefusals or self._deliveredTo or into.refuse or into.change or into.observe
-        )
+        self.receiving = bool(self._receiveRefusals or self._deliveredTo or into.refuse or into.change or into.observe)
 
     def addSendRefusal(self, refuses: Refusal) -> None:
         """See L{ISession}."""

@@ -28,7 +28,7 @@ from xmppd.wire.errors import (
     StreamError,
 )
 from xmppd.wire.jid import JIDMalformed, parse
-from xmppd.wire.stanza import Stanza
+from xmppd.wire.stanza import Stanza, iqMistake
 from xmppd.wire.xmlstream import Event, ParserLimits, StreamEnd, StreamHeader, XMLStreamParser
 
 if TYPE_CHECKING:
@@ -195,8 +195,10 @@ class ComponentStream:
             raise StreamError(StreamCondition.IMPROPER_ADDRESSING, "A stanza here needs both from and to.")
         if domainOf(sender) != component.domain:
             raise StreamError(StreamCondition.INVALID_FROM)
-        if event.kind == "iq" and not event.attrs.get("id"):
-            self._router.bounce(event, StanzaError(StanzaCondition.BAD_REQUEST, "An IQ needs an id."))
+        mistake = iqMistake(event) if event.kind == "iq" else None
+        if mistake is not None:
+            if event.type != "error":
+                self.transmit(event.error(mistake))
             return
         self._route(event)
 

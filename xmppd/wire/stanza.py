@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from xmppd.wire import ns
 from xmppd.wire.element import LANG, STREAM_CONTEXT, Element, bareExpat, inContext, parse, parseContent, startTag
-from xmppd.wire.errors import StanzaError
+from xmppd.wire.errors import StanzaCondition, StanzaError
 
 BODY: Final = ns.CLIENT + " body"
 ERROR: Final = ns.CLIENT + " error"
@@ -368,6 +368,24 @@ def fromBytes(raw: bytes) -> Stanza:
         raise ValueError(f"{tree.qname} is no stanza")
     names = [child.qname for child in tree.children if isinstance(child, Element)]
     return Stanza(tree.name, tree.qname, dict(tree.attrs), names, raw)
+
+
+IQ_TYPES: Final = frozenset({"get", "set", "result", "error"})
+
+
+def iqMistake(stanza: Stanza) -> StanzaError | None:
+    """What is wrong with an IQ as such (RFC 6120 section 8.2.3), or None."""
+    attrs = stanza.attrs
+    type = attrs.get("type")
+    if type not in IQ_TYPES:
+        return StanzaError(StanzaCondition.BAD_REQUEST, "The type of an IQ is get, set, result or error.")
+    if not attrs.get("id"):
+        return StanzaError(StanzaCondition.BAD_REQUEST, "An IQ needs an id.")
+    if type in ("get", "set") and len(stanza.childNames) != 1:
+        return StanzaError(StanzaCondition.BAD_REQUEST, "A request has exactly one child element.")
+    if type == "result" and len(stanza.childNames) > 1:
+        return StanzaError(StanzaCondition.BAD_REQUEST, "A result has at most one child element.")
+    return None
 
 
 def starts(full: str) -> dict[str, bytes]:
