@@ -157,7 +157,7 @@ class Limits:
     authFailuresPerMinute: int = option(_pace, 30)
     registrationsPerHour: int = option(_pace, 10)
     bytesPerSecond: int = option(_pace, 1 << 20)
-    burstBytes: int = option(_count, 4 << 20)
+    burstBytes: int = option(_count, 1 << 20)
     stanzasPerSecond: int = option(_pace, 200)
     burstStanzas: int = option(_count, 1000)
     resourcesPerAccount: int = option(_count, 20)
