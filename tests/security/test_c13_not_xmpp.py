@@ -43,7 +43,7 @@ class NotXMPPTests(AttackCase):
             self.eachWay(state, b"x" + noise, self.check, chunks=(None, 4096))
             client = self.attacker(state)
             client.send(b"<" + noise.replace(b">", b"<"))
-            self.server.advance(31)
+            self.server.advance(self.server.host.limits.unauthenticatedSeconds + 1)
             if state != "bound":
                 self.assertTrue(client.eof)
 

@@ -48,5 +48,5 @@ class InjectionTests(AttackCase):
             client.take()
             client.send(injected * 10)
             self.assertEqual(client.take(), [])
-            self.server.advance(31)
+            self.server.advance(self.server.host.limits.unauthenticatedSeconds + 1)
             self.assertTrue(client.eof)
