@@ -562,10 +562,10 @@ async def queries(world: World) -> dict[str, Any]:
     seen["lastOfStranger"] = await refused(romeo.plugin["xep_0012"].get_last_activity(JID("juliet@example.org"), timeout=DEADLINE))
     info = await romeo.wait(romeo.plugin["xep_0030"].get_info(JID(DOMAIN), timeout=DEADLINE))
     seen["features"] = sorted(info["disco_info"]["features"])
-    seen["identities"] = [list(each[:2]) for each in info["disco_info"]["identities"]]
+    seen["identities"] = sorted(list(each[:2]) for each in info["disco_info"]["identities"])
     seen["abuse"] = "mailto:abuse@example.org" in str(info)
     mine = await romeo.wait(romeo.plugin["xep_0030"].get_info(JID("romeo@example.org"), timeout=DEADLINE))
-    seen["account"] = [list(each[:2]) for each in mine["disco_info"]["identities"]]
+    seen["account"] = sorted(list(each[:2]) for each in mine["disco_info"]["identities"])
     seen["strangersAccount"] = await refused(romeo.plugin["xep_0030"].get_info(JID("tybalt@example.org"), timeout=DEADLINE))
     seen["unknown"] = await refused(romeo.asks("<query xmlns='nobody:knows'/>", to=DOMAIN))
     other = await refused(romeo.asks("<ping xmlns='urn:xmpp:ping'/>", to="elsewhere.invalid"))
