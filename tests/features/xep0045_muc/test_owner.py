@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import succeed
+from twisted.internet.defer import fail, succeed
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
@@ -31,7 +31,7 @@ from xmppd.features.xep0030_disco import feature as disco
 from xmppd.features.xep0045_muc import feature as muc
 from xmppd.features.xep0045_muc.affiliations import Affiliation
 from xmppd.features.xep0045_muc.config import RoomConfig, configFrom
-from xmppd.ixmppd import IRoomArchive, IRooms
+from xmppd.ixmppd import IRoomArchive, IRooms, StoreUnavailable
 from xmppd.wire import forms
 from xmppd.wire.jid import parse
 
@@ -356,8 +356,28 @@ class ArchiveTests(RoomCase):
         payload = "<moderate xmlns='urn:xmpp:message-moderate:1' id='old'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>"
         self.first.result("set", payload)
         self.assertEqual((self.archive.retracted, len(self.archive.kept)), (["old"], 3))
+        del self.archive.forgotten[:]
         self.first.result("set", DESTROY)
         self.assertEqual(self.archive.forgotten, [ROOM])
+
+    def test_earlierRoom(self) -> None:
+        """What an earlier room of the name left, since the server ended before it, is for nobody who makes a new one."""
+        self.enter(self.first, "firstwitch")
+        refusal = self.service.mayRead(ROOM, self.first.session.jid)
+        self.assertEqual(refusal.condition if refusal is not None else None, "forbidden")
+        self.assertEqual(self.archive.forgotten, [])
+        self.configure()
+        self.assertEqual(self.archive.forgotten, [ROOM])
+        self.assertIsNone(self.service.mayRead(ROOM, self.first.session.jid))
+        self.configure(roomname="x")
+        self.assertEqual(self.archive.forgotten, [ROOM])
+
+    def test_earlierRoomStays(self) -> None:
+        """A room whose name's archive can't be forgotten stays locked."""
+        self.enter(self.first, "firstwitch")
+        self.patch(self.archive, "forget", lambda room: fail(StoreUnavailable()))
+        self.assertEqual(self.first.error("set", self.form()), "resource-constraint")
+        self.assertTrue(self.room.locked)
 
 
 class DestroyTests(RoomCase):

@@ -283,6 +283,19 @@ class MentionTests(RoomCase):
         self.successResultOf(self.service.destroy(ROOM))
         self.assertEqual(self.service._mentioned, {})
 
+    def test_creator(self) -> None:
+        """Who made a room that others own is forgotten with the account, in the store, too; others can't inherit that."""
+        self.found(persistentroom=1)
+        self.affiliate(self.second, "owner")
+        self.affiliate(self.first, "none", self.second)
+        self.service.forgetUser(self.first.bare)
+        self.assertEqual((self.room.config.creator, self.service._created), ("", {"": 1}))
+        kept = self.successResultOf(self.host.facts.get(SERVICE, "room", "cave"))
+        self.assertNotIn(self.first.bare.encode(), kept)
+        self.assertEqual(self.service._mentioned, {self.second.bare: {"cave"}})
+        self.successResultOf(self.service.destroy(ROOM))
+        self.assertEqual(self.service._created, {})
+
     def test_voices(self) -> None:
         """Only so many roles are remembered."""
         self.found()

@@ -96,6 +96,9 @@ class Owner:
             people = readPeople(form, room.affiliations)
             service.admin.checkChanges(room, people, {})
             service.checkPersistence(room, config)
+            if room.locked and service.archive is not None:
+                # An earlier room of this name that the server's end or a crash took with it has left its archive.
+                await service.archive.forget(room.jid)
             await service.storage.saveConfig(room, config, people)
             before, room.config = room.config, config
             room.locked = False

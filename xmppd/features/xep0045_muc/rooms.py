@@ -148,10 +148,12 @@ class Room:
 
     def known(self) -> set[str]:
         """The bare JIDs of all whom the room knows something of, be they in or not."""
-        return {*self.affiliations, *self.voices, *self.pending}
+        return {*self.affiliations, *self.voices, *self.pending, self.config.creator}
 
-    def _mention(self, bare: str) -> None:
-        self._mentions(bare, bare in self.affiliations or bare in self.voices or bare in self.pending)
+    def mention(self, bare: str) -> None:
+        """Tell whether the room knows something of a user who may be away."""
+        known = bare in self.affiliations or bare in self.voices or bare in self.pending
+        self._mentions(bare, bool(bare) and (known or bare == self.config.creator))
 
     def affiliate(self, bare: str, affiliation: Affiliation) -> None:
         """Note an affiliation; who has none has no reserved nickname either."""
@@ -161,30 +163,30 @@ class Room:
             self.affiliations[bare] = affiliation
         if affiliation in (Affiliation.NONE, Affiliation.OUTCAST):
             self.setNick(bare, None)
-        self._mention(bare)
+        self.mention(bare)
 
     def remember(self, occupant: Occupant) -> None:
         """Keep a role that a moderator gave."""
         self.voices[occupant.bare] = occupant.role
         self.voices.move_to_end(occupant.bare)
-        self._mention(occupant.bare)
+        self.mention(occupant.bare)
         if len(self.voices) > VOICES:
             self.unvoice(next(iter(self.voices)))
 
     def unvoice(self, bare: str) -> None:
         """Keep it no more."""
         self.voices.pop(bare, None)
-        self._mention(bare)
+        self.mention(bare)
 
     def wait(self, bare: str, answers: Any) -> None:
         """Keep what a user who wants to register has filled in."""
         self.pending[bare] = answers
-        self._mention(bare)
+        self.mention(bare)
 
     def unwait(self, bare: str) -> Any:
         """What a user has filled in, which is kept no more; None if nothing is."""
         answers = self.pending.pop(bare, None)
-        self._mention(bare)
+        self.mention(bare)
         return answers
 
     def forget(self, bare: str) -> bool:

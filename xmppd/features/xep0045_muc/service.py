@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppd.features.xep0045_muc import admin, information, moderation, owner, registration
@@ -212,8 +213,21 @@ class Service:
             lambda bare, there: self._mentions(local, bare, there),
         )
         self.rooms[local] = room
-        self._created[config.creator] = self._created.get(config.creator, 0) + 1
+        self._count(config.creator)
+        room.mention(config.creator)
         return room
+
+    def _count(self, creator: str) -> None:
+        """One room more of a user."""
+        self._created[creator] = self._created.get(creator, 0) + 1
+
+    def _uncount(self, creator: str) -> None:
+        """One room less of a user."""
+        left = self._created.get(creator, 1) - 1
+        if left > 0:
+            self._created[creator] = left
+        else:
+            self._created.pop(creator, None)
 
     def create(self, local: str, creator: JID) -> Room:
         """
@@ -281,11 +295,7 @@ class Service:
         self.rooms.pop(room.local, None)
         for bare in room.known():
             self._mentions(room.local, bare, False)
-        left = self._created.get(room.config.creator, 1) - 1
-        if left > 0:
-            self._created[room.config.creator] = left
-        else:
-            self._created.pop(room.config.creator, None)
+        self._uncount(room.config.creator)
         for seat in seats:
             self.relay.left(seat)
         self._forget(room)
@@ -346,8 +356,32 @@ class Service:
         """An account, or a guest, is gone for good: no room knows it any more."""
         for local in tuple(self._mentioned.get(bare, ())):
             room = self.rooms.get(local)
-            if room is not None and room.forget(bare):
+            if room is None:
+                continue
+            if room.forget(bare):
                 self.storage.forgetUser(room, bare)
+            if room.config.creator == bare:
+                self._disown(room, bare)
+
+    def _disown(self, room: Room, bare: str) -> None:
+        """Who made a room is gone; it doesn't count as a room of the next account of that name."""
+
+        async def work() -> None:
+            async with self.changing(room):
+                self._uncount(bare)
+                room.config = replace(room.config, creator="")
+                self._count("")
+                room.mention(bare)
+                if room.config.persistent and not room.locked:
+                    await self.storage.saveConfig(room, room.config, {})
+
+        def failed(failure: Failure) -> None:
+            if failure.check(StoreUnavailable):
+                log.warn("{room} could not be written", room=room.jid)
+            elif not failure.check(StanzaError):  # the room is gone
+                log.failure("{room} could not be written", failure, room=room.jid)
+
+        Deferred.fromCoroutine(work()).addErrback(failed)
 
     def _mentions(self, local: str, bare: str, there: bool) -> None:
         """Keep in mind which rooms know something of a user."""
@@ -430,11 +464,13 @@ class Service:
             found = self._found(room)
         except StanzaError as error:
             return error
+        if found.locked:  # what is in its archive was said in an earlier room of this name
+            return StanzaError(StanzaCondition.FORBIDDEN, "The room is not configured yet.")
         affiliation = found.affiliationOf(jid.bare)
         if affiliation is Affiliation.OUTCAST:
             return StanzaError(StanzaCondition.FORBIDDEN, "You are banned from this room.")
         known = jid.full in found.seats or RANK[affiliation] >= RANK[Affiliation.MEMBER]
-        if not known and (found.config.membersOnly or found.config.password or found.locked):
+        if not known and (found.config.membersOnly or found.config.password):
             return StanzaError(StanzaCondition.FORBIDDEN, "You may not read what is said in this room.")
         return None
 
