@@ -36,6 +36,7 @@ from xmppd.services import Part, PortsTaken
 from xmppd.store.memory import MemoryStore
 from xmppd.tap import Options, Server, makeServer, makeWebSite
 from xmppd.trust.selfsigned import makeCertificate
+from xmppd.wire.jid import parse as parseJID
 
 CONFIGURATION = """
 data = "data"
@@ -330,7 +331,7 @@ class ExplainTests(SynchronousTestCase):
 class ReloadTests(ServerCase):
     """L{Server.reload}."""
 
-    configuration = CONFIGURATION + "[limits]\nenabled = true\n"
+    configuration = CONFIGURATION + '[rooms."rooms.example.org"]\n' + "[limits]\nenabled = true\n"
 
     def setUp(self) -> None:
         folder = Path(folderFor(self))
@@ -387,6 +388,37 @@ class ReloadTests(ServerCase):
                 self.assertIn("restart", outcome.remarks[0])
         self.assertTrue(self.server.config.tls.requireC2s)
         self.assertEqual(self.change("[limits]", "[limits]").remarks, ())
+
+    def test_services(self) -> None:
+        """Administrators of a host change for its services, too, which keep everything else; so do limits."""
+        service = self.server.serviceHosts["rooms.example.org"]
+        before = service.config
+        hosts = '[host."example.org"]'
+        new = f'[features.xep0045_muc]\nrooms_max = 7\n{hosts}\nadmins = ["a@example.org"]'
+        outcome = self.change(hosts, new)
+        self.assertEqual(outcome.problems, ())
+        self.assertTrue(service.isAdmin(parseJID("a@example.org")))
+        self.assertEqual((service.config.admins, service.config.features), (("a@example.org",), before.features))
+        self.change("enabled = true", "depth = 30")
+        self.assertEqual((service.config.admins, service.limits.depth), ((), 30))
+
+    def test_badService(self) -> None:
+        """A mistake in a service's table, or in what all its features are told, changes nothing."""
+        before = self.server.config
+        for old, new in (
+            ("[limits]", '[rooms."talks.example.org"]\nrooms_max = 0\n[limits]'),
+            ("[limits]", "[features.xep0045_muc]\nrooms_max = 0\n[limits]"),
+        ):
+            outcome = self.change(old, new)
+            self.assertIn("rooms_max", " ".join(outcome.problems))
+            self.assertIs(self.server.config, before)
+
+    def test_removedService(self) -> None:
+        """A service that was taken out of the file runs on until a restart, with administrators of the moment."""
+        self.change('[host."example.org"]', '[host."example.org"]\nadmins = ["a@example.org"]')
+        outcome = self.change('[rooms."rooms.example.org"]\n', "")
+        self.assertEqual((outcome.problems, len(outcome.remarks)), ((), 1))
+        self.assertEqual(self.server.serviceHosts["rooms.example.org"].config.admins, ())
 
     def test_guests(self) -> None:
         """A reload doesn't open the door to guests, whose restrictions aren't in place; it can shut it."""

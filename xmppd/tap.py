@@ -370,12 +370,14 @@ class Server:
         try:
             config = config or load(self.config.file)
             checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
+            catalogue.services(self._found, config)
+            services = catalogue.services(self._found, self._running(config))
         except ConfigurationError as error:
             problems += [str(problem) for problem in error.problems]
-            config = self.config
+            config, services = self.config, ()
         problems += self._renewCertificates(config, remarks)
         if config is not self.config:
-            self._takeOver(config)
+            self._takeOver(config, services)
         remarks += self._waitingForRestart()
         return Reloaded(tuple(problems), tuple(remarks))
 
@@ -393,17 +395,28 @@ class Server:
         remarks += [str(problem) for each in certificates.values() for problem in each.warnings]
         return []
 
-    def _takeOver(self, config: Configuration) -> None:
-        """Use a new configuration as far as that is possible."""
+    def _running(self, config: Configuration) -> Configuration:
+        """A new configuration, with the old values of what can't change without a restart."""
         first = self._first
         kept: dict[str, Any] = {name: getattr(first, name) for name in STARTING_ONLY}
         hosts = {domain: self._hostOf(config, domain) for domain in first.hosts}
         tls = dataclasses.replace(first.tls, certificates=config.tls.certificates if self.tls is not None else None)
+        return dataclasses.replace(config, **kept, hosts=hosts, tls=tls)
+
+    def _takeOver(self, config: Configuration, services: Sequence[HostConfig]) -> None:
+        """
+        Use a new configuration as far as that is possible.
+
+        @param services: what it makes of the services that run; of these only the administrators can change.
+        """
         self._wanted = config
-        self.config = dataclasses.replace(config, **kept, hosts=hosts, tls=tls)
+        self.config = self._running(config)
         self.admission.limits = self.reception.limits = config.limits
         for domain, host in self.hosts.items():
-            host.reconfigure(hosts[domain], config.limits)
+            host.reconfigure(self.config.hosts[domain], config.limits)
+        for each in services:
+            host = self.serviceHosts[each.domain]
+            host.reconfigure(dataclasses.replace(host.config, admins=each.admins), config.limits)
 
     def _hostOf(self, config: Configuration, domain: str) -> HostConfig:
         """A host's new configuration, with the old values of what can't change without a restart."""
