@@ -91,6 +91,14 @@ class CheckTests(SynchronousTestCase):
             self.assertError(self.found("tcp:0", f"tcp:{port}"), "listen.c2s", "in use")
             self.assertEqual(self.found("tcp:0", f"tcp:{port}", running=True).errors, [])
 
+    def test_proxyPort(self) -> None:
+        """The same of a port of the SOCKS5 proxy."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            proxy = f'[proxy."proxy.example.org"]\nlisten = ["tcp:{port}:interface=127.0.0.1"]\n'
+            self.assertError(self.found(new=proxy), 'proxy."proxy.example.org".listen', "in use")
+            self.assertEqual(self.found(new=proxy, running=True).errors, [])
+
     def test_database(self) -> None:
         """A database that is none is told; a good one stays as it is."""
         path = self.folder / "data" / "xmppd.sqlite"

@@ -66,7 +66,7 @@ def check(file: Path, running: bool = False) -> Findings:
     if server is not None:
         found.warnings += certificateWarnings(server)
     if not running:
-        found.errors += portProblems(config)
+        found.errors += portProblems(config, server)
         found.errors += storeProblems(config)
     found.errors += folderProblems(config.data)
     return found
@@ -138,16 +138,32 @@ def certificateWarnings(server: Any) -> Iterator[str]:
 # --- what keeps the server from starting
 
 
-def portProblems(config: Configuration) -> Iterator[str]:
-    """Ports that are taken."""
+def portProblems(config: Configuration, server: Any) -> Iterator[str]:
+    """
+    Ports that are taken.
+
+    @param server: the server, which knows where its proxies listen; None if it can't be made.
+    """
+    for name, endpoint in (*listenEndpoints(config), *proxyEndpoints(server)):
+        match = _TCP.match(endpoint)
+        if match is not None and int(match[2]):
+            error = tried(match[1], match[3] or "", int(match[2]))
+            if error is not None:
+                yield f"{name}: {cannotListen(endpoint, error)}"
+
+
+def listenEndpoints(config: Configuration) -> Iterator[tuple[str, str]]:
+    """The endpoints in C{[listen]}, each with its option."""
     for option in ("c2s", "c2sTls", "s2s", "s2sTls", "http", "https", "component"):
         for endpoint in getattr(config.listen, option):
-            match = _TCP.match(endpoint)
-            if match is not None and int(match[2]):
-                error = tried(match[1], match[3] or "", int(match[2]))
-                if error is not None:
-                    key = option.replace("Tls", "_tls")
-                    yield f"listen.{key}: {cannotListen(endpoint, error)}"
+            yield f"listen.{option.replace('Tls', '_tls')}", endpoint
+
+
+def proxyEndpoints(server: Any) -> Iterator[tuple[str, str]]:
+    """The same of the SOCKS5 proxies."""
+    for domain, host in server.serviceHosts.items() if server is not None else ():
+        for endpoint in host.bytestreams.endpoints if host.bytestreams is not None else ():
+            yield f'proxy."{domain}".listen', endpoint
 
 
 def tried(kind: str, options: str, port: int) -> OSError | None:
