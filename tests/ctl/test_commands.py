@@ -10,7 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.ctl.servers import ServerCase
-from xmppd.ctl import commands
+from xmppd.ctl import pages
 from xmppd.ctl.commands import Commands
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
 from xmppd.ctl.socket import CommandError
@@ -120,7 +120,7 @@ class StreamsTests(CommandsCase):
 
     def test_pages(self) -> None:
         """Lists come in pages, in order, with nothing lost or doubled."""
-        self.patch(commands, "PAGE", 2)
+        self.patch(pages, "PAGE", 2)
         self.add("romeo")
         for resource in "edcba":
             self.login("romeo", resource)
@@ -215,7 +215,7 @@ class UserTests(CommandsCase):
 
     def test_list(self) -> None:
         """Domain after domain, page after page."""
-        self.patch(commands, "PAGE", 2)
+        self.patch(pages, "PAGE", 2)
         for jid in ("c@example.org", "a@example.org", "b@example.org", "z@example.net"):
             self.ask("user add", jid=jid, password="x")
         found: list[str] = []

@@ -7,44 +7,29 @@ the next page with, or None for the last.
 
 from __future__ import annotations
 
-import heapq
 import os
 import platform
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.logger import Logger
 
 from xmppd import __version__
+from xmppd.ctl import pages
+from xmppd.ctl.arguments import Arguments, jidOf, textOf
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
+from xmppd.ctl.pages import page
+from xmppd.ctl.rooms import RoomCommands
 from xmppd.ctl.socket import CommandError
 from xmppd.ixmppd import IHost, IInvitations, ISession
 from xmppd.net.tcpinfo import trafficOf
 from xmppd.wire.errors import StanzaCondition, StanzaError
-from xmppd.wire.jid import JID, JIDMalformed, parse
+from xmppd.wire.jid import JID
 
 if TYPE_CHECKING:
     from xmppd.tap import Server
 
 log = Logger(namespace="xmppd.control")
-
-PAGE = 500
-"""Items of a page."""
-
-Arguments = Mapping[str, Any]
-
-
-def textOf(arguments: Arguments, name: str, default: str | None = None) -> str:
-    """
-    An argument that is a text.
-
-    @raise CommandError: it is missing or something else.
-    """
-    value = arguments.get(name, default)
-    if not isinstance(value, str):
-        raise CommandError(EX_USAGE, f"the argument {name} is missing")
-    return value
-
 
 class Commands:
     """The commands of one server. Calling it runs one by its name."""
@@ -65,6 +50,7 @@ class Commands:
             "invite create": self.inviteCreate,
             "invite list": self.inviteList,
             "invite revoke": self.inviteRevoke,
+            **RoomCommands(server).commands,
             "reload": self.reload,
             "stop": self.stop,
         }
@@ -90,6 +76,7 @@ class Commands:
             "config": str(server.config.file),
             "data": str(server.config.data),
             "hosts": [await self._hostStatus(host) for host in server.hosts.values()],
+            "services": [self._serviceStatus(host) for host in server.serviceHosts.values()],
             "connections": len(server.connections),
             "sessions": len(sessions),
             "hibernating": sum(1 for session in sessions if session.stream is None),
@@ -119,6 +106,14 @@ class Commands:
             "registration": config.registration,
             "guests": config.guests,
             "sessions": sum(len(each) for each in host.sessions.values()),
+            "features": sorted(self._server.features.get(host.domain, ())),
+        }
+
+    def _serviceStatus(self, host: IHost) -> dict[str, Any]:
+        return {
+            "domain": host.domain,
+            "kind": host.config.table,
+            "rooms": len(host.rooms.names()) if host.rooms is not None else None,
             "features": sorted(self._server.features.get(host.domain, ())),
         }
 
@@ -283,7 +278,7 @@ class Commands:
         if current not in domains:
             raise CommandError(EX_USAGE, f"{after} is not on any page")
         host = self._host(current)
-        records = await host.accounts.list(current, after if "@" in after else "", PAGE)
+        records = await host.accounts.list(current, after if "@" in after else "", pages.PAGE)
         items = [
             {
                 "jid": record.jid,
@@ -295,7 +290,7 @@ class Commands:
             for record in records
         ]
         following = domains[domains.index(current) + 1 :]
-        more = records[-1].jid if len(records) >= PAGE else following[0] if following else None
+        more = records[-1].jid if len(records) >= pages.PAGE else following[0] if following else None
         return {"items": items, "after": more}
 
     # --- invitations
@@ -363,36 +358,9 @@ async def there(acting: Awaitable[Any], jid: JID) -> Any:
         raise
 
 
-def jidOf(arguments: Arguments) -> JID:
-    """
-    The argument C{jid}.
-
-    @raise CommandError: it is none.
-    """
-    text = textOf(arguments, "jid")
-    try:
-        return parse(text)
-    except JIDMalformed as error:
-        raise CommandError(EX_DATAERR, f"{text!r} is no address: {error.text or error}") from None
-
-
 def addressOf(host: Any) -> str:
     """Where a port listens, as text."""
     if hasattr(host, "port"):
         return f"[{host.host}]:{host.port}" if ":" in host.host else f"{host.host}:{host.port}"
     name = getattr(host, "name", None)
     return os.fsdecode(name) if name else str(host)
-
-
-def page(
-    found: Iterable[tuple[str, Any]], after: str, entry: Callable[[str, Any], dict[str, Any]]
-) -> dict[str, Any]:
-    """
-    The things whose keys come first after C{after}. Only these are looked at closely: there may be very many.
-
-    @param found: keys, all different, and things.
-    @param entry: what is told of a thing.
-    """
-    first = heapq.nsmallest(PAGE + 1, (pair for pair in found if pair[0] > after), key=lambda pair: pair[0])
-    more = first[PAGE - 1][0] if len(first) > PAGE else None
-    return {"items": [entry(*pair) for pair in first[:PAGE]], "after": more}

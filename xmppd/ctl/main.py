@@ -31,6 +31,7 @@ from xmppd.ctl.exits import (
 )
 from xmppd.ctl.logs import printable
 from xmppd.ctl.tables import cell, day, octets, span, table
+from xmppd.readers import snake
 
 if TYPE_CHECKING:
     from xmppd.config import Configuration
@@ -271,6 +272,7 @@ def statusText(answer: dict[str, Any]) -> str:
                 for h in answer["hosts"]
             ],
         ),
+        *serviceLines(answer["services"]),
         "",
         table(("LISTENS FOR", "ADDRESS"), [(port["option"], port["address"]) for port in answer["ports"]]),
         "",
@@ -281,6 +283,12 @@ def statusText(answer: dict[str, Any]) -> str:
     ]
     lines += [f"warning: {cell(line)}" for each in answer["certificates"] for line in each["warnings"]]
     return "\n".join(lines).rstrip()
+
+
+def serviceLines(services: Iterable[dict[str, Any]]) -> list[str]:
+    """The domains of services for people, if there are any."""
+    rows = [(each["domain"], each["kind"], each["rooms"], len(each["features"])) for each in services]
+    return ["", table(("SERVICE", "KIND", "ROOMS", "FEATURES"), rows)] if rows else []
 
 
 @xmppctlGroup.command()
@@ -527,3 +535,71 @@ def inviteRevoke(target: Target, id: str, domain: str | None, asJSON: bool) -> N
     """Make an invitation useless."""
     answer = target.client.ask("invite revoke", id=id, domain=domain)
     show(answer, asJSON, f"revoked {cell(answer['id'])}")
+
+
+# --- rooms
+
+
+@xmppctlGroup.group(cls=Commands)
+def room() -> None:
+    """Chat rooms."""
+
+
+@room.command("list")
+@click.option("--service", help="The domain of the service, if not all.")
+@asJSON
+@click.pass_obj
+def roomList(target: Target, service: str | None, asJSON: bool) -> None:
+    """All rooms, or those of a service."""
+    items = list(target.client.pages("room list", service=service))
+    keys = ("jid", "name", "occupants", "persistent", "public", "members_only", "password", "locked")
+    headings = ("ROOM", "NAME", "OCCUPANTS", "PERSISTENT", "PUBLIC", "MEMBERS ONLY", "PASSWORD", "LOCKED")
+    show(items, asJSON, table(headings, [[each[key] for key in keys] for each in items]) or "There are none.")
+
+
+@room.command("info")
+@click.argument("room")
+@asJSON
+@click.pass_obj
+def roomInfo(target: Target, room: str, asJSON: bool) -> None:
+    """A room: its subject, configuration, and affiliations."""
+    answer = target.client.ask("room info", room=room)
+    show(answer, asJSON, roomText(answer))
+
+
+def roomText(answer: dict[str, Any]) -> str:
+    """A room for people."""
+    rows = [(key, answer[key]) for key in ("name", "subject", "occupants", "locked")]
+    config = {key: value for key, value in answer["config"].items() if key != "name"}
+    rows += [(snake(key), ", ".join(value) if isinstance(value, list) else value) for key, value in config.items()]
+    people = table(("JID", "AFFILIATION"), answer["affiliations"].items()) or "Nobody has an affiliation."
+    return "\n".join((table(("ROOM", cell(answer["jid"])), rows), "", people))
+
+
+@room.command("destroy")
+@click.argument("room")
+@click.option("--reason", help="What the occupants are told.")
+@click.option("--venue", help="The room where they may go.")
+@asJSON
+@click.pass_obj
+def roomDestroy(target: Target, room: str, reason: str | None, venue: str | None, asJSON: bool) -> None:
+    """Destroy a room with all that is stored of it; whoever is in it is told."""
+    answer = target.client.ask("room destroy", room=room, reason=reason, venue=venue)
+    show(answer, asJSON, f"destroyed {cell(answer['jid'])}, with {answer['occupants']} occupants")
+
+
+@room.command("affiliation")
+@click.argument("room")
+@click.argument("jid")
+@click.argument("affiliation", required=False)
+@asJSON
+@click.pass_obj
+def roomAffiliation(target: Target, room: str, jid: str, affiliation: str | None, asJSON: bool) -> None:
+    """Show somebody's affiliation with a room, or make it AFFILIATION: owner, admin, member, none or outcast."""
+    answer = target.client.ask("room affiliation", room=room, jid=jid, affiliation=affiliation)
+    text = f"{cell(answer['jid'])} is {answer['affiliation']} in {cell(answer['room'])}"
+    if affiliation is not None:
+        text += f", and was {answer['before']}"
+    if answer["administrator"]:
+        text += "; whoever administrates the service owns every room"
+    show(answer, asJSON, text)

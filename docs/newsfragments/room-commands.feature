@@ -1,0 +1,1 @@
+``xmppctl room`` lists, shows and destroys chat rooms and changes affiliations; ``xmppctl status`` lists services, a reload takes over their administrators, and ``xmppctl check`` tries the ports of proxies.
