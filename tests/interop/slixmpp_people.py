@@ -221,6 +221,15 @@ class Person(ClientXMPP):
         """Wait until the server has dealt with all we have sent, and we have all that it has sent."""
         await self.plugin["xep_0199"].send_ping(JID(DOMAIN), timeout=DEADLINE)
 
+    async def promised(self) -> None:
+        """Wait until the server has acknowledged all we have sent, by stream management."""
+        management = self.plugin["xep_0198"]
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.sleep(0)  # what was said is on its way
+            management.request_ack()
+            while management.unacked_queue:  # slixmpp tells nobody when that changes
+                await asyncio.sleep(0.02)
+
     async def asks(self, payload: str, kind: str = "get", to: str | None = None) -> Iq:
         """
         Send an IQ with XML of our own, and answer the result.
@@ -431,13 +440,13 @@ async def expiry(world: World) -> dict[str, Any]:
 async def restart(world: World) -> dict[str, Any]:
     """The server dies and comes back; says C{ready} when it may, and goes on at a line on standard input."""
     romeo = await world.login("romeo", management=True)
-    juliet = await world.login("juliet")
+    juliet = await world.login("juliet", management=True)
     juliet.say(romeo.boundjid.full, "before")
     await romeo.hears("before")
     await romeo.cut()
     for number in range(10):
         juliet.say("romeo@example.org", f"{number} meanwhile")
-    await juliet.rests()
+    await juliet.promised()
     await juliet.leaves()
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
