@@ -6,8 +6,9 @@ Writes the pages that follow from the source: C{docs/conformance.rst} and C{docs
     generate.py --check    write nothing; fail if one of them is out of date
 
 The first lists what the features declare (C{Spec}) and which test holds the code to which section of which document
-(the marks of C{tests/marks.py}); the second is C{etc/xmppd.toml} in another form. Both are read from the source,
-without importing it, so that the pages don't depend on what is installed.
+(the marks of C{tests/marks.py}, and what scenarios say in their lines C{specification:}); the second is
+C{etc/xmppd.toml} in another form. Both are read from the source, without importing it, so that the pages don't depend
+on what is installed.
 """
 
 from __future__ import annotations
@@ -133,7 +134,17 @@ def collectMarks(tests: Path) -> Marks:
                     document, *sections = constants(decorator) or ("",)
                     for section in sections or [""]:
                         marks[document][section].append(f"{module}.{path}")
+    collectScenarios(tests / "scenarios", marks)
     return marks
+
+
+def collectScenarios(folder: Path, marks: Marks) -> None:
+    """Add the marks of scenarios, each a test of its own: C{specification: RFC 6120 7.6, 7.7}."""
+    for path in sorted(folder.glob("*.txt")):
+        for line in path.read_text("utf-8").splitlines():
+            found = re.fullmatch(r"specification:\s*((?:RFC )?\S+)\s*(.*?)\s*", line, re.IGNORECASE)
+            for section in found[2].split(",") if found else ():
+                marks[found[1]][section.strip()].append(f"tests/scenarios/{path.name}")
 
 
 def definitions(

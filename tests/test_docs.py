@@ -52,6 +52,18 @@ class ConformanceTests(SynchronousTestCase):
         self.assertEqual(marks["RFC 6120"], {"4.10": ["tests.test_x.XTests"], "4.9": ["tests.test_x.XTests"]})
         self.assertEqual(marks["mission"], {"A2": ["tests.test_x.XTests.test_y"]})
 
+    def test_scenarios(self) -> None:
+        """So are those of scenarios, with and without sections."""
+        root = self.tree()
+        (root / "tests" / "scenarios").mkdir()
+        (root / "tests" / "scenarios" / "chat.txt").write_text(
+            "# Chat\nspecification: RFC 6121 8.5.1, 8.5.3\nSpecification: XEP-0203\nRomeo sends:\n    <a/>\n"
+        )
+        marks = generate.collectMarks(root / "tests")
+        chat = ["tests/scenarios/chat.txt"]
+        self.assertEqual(marks["RFC 6121"], {"8.5.1": chat, "8.5.3": chat})
+        self.assertEqual(marks["XEP-0203"], {"": chat})
+
     def test_specs(self) -> None:
         """What features declare is found, sorted by document."""
         self.assertEqual(generate.collectSpecs(self.tree() / "xmppd" / "features"), [

@@ -12,6 +12,8 @@ from xmppd.wire import ns
 class ChunkTests(AttackCase):
     """Each reply comes with the byte that completes its question."""
 
+    limits = "bytes_per_second = 0\nstanzas_per_second = 0"
+
     def test_singleBytes(self) -> None:
         """A whole login and a request: no reply waits for further input."""
         client = self.attacker("connected")
