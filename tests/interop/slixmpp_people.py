@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
@@ -710,7 +711,10 @@ async def play(name: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Play the scene that is named on the command line."""
+    """
+    Play the scene that is named on the command line, and be gone: what slixmpp and asyncio leave behind isn't taken
+    apart, which some releases of Python 3.12 don't survive.
+    """
     warnings = Warnings()
     logging.basicConfig(level=logging.DEBUG if "-d" in sys.argv else logging.WARNING)
     logging.getLogger().addHandler(warnings)
@@ -718,7 +722,8 @@ def main() -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     seen = loop.run_until_complete(play(sys.argv[1], facts))
-    print(json.dumps({**seen, "warnings": warnings.lines}))
+    print(json.dumps({**seen, "warnings": warnings.lines}), flush=True)
+    os._exit(0)
 
 
 if __name__ == "__main__":
