@@ -7,7 +7,8 @@ C{docs/conformance.rst} is generated from these marks. The mark changes nothing 
 
 from __future__ import annotations
 
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 T = TypeVar("T", bound=Callable[..., Any])
 
