@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.doubles import Rig
 from tests.features.xep0045_muc.base import JOIN, ROOM, SERVICE, RoomCase, codes
 from tests.marks import spec
+from xmppd.features.xep0045_muc import service
 from xmppd.features.xep0045_muc.encoding import Fan, honest, made, starts
 from xmppd.features.xep0045_muc.options import OPTIONS
 from xmppd.features.xep0045_muc.pace import FORGOTTEN, Pace, SlowMode
@@ -184,6 +185,71 @@ class CostTests(RoomCase):
         self.assertEqual([each.kind for each in self.first.take()], ["message", "presence"])
         self.assertEqual(sorted(each.kind for each in self.third.take()), ["message", "presence"])
         self.assertEqual(len(self.room.seats), 2)
+
+
+class TurnTests(RoomCase):
+    """A change that concerns many occupants is told in several turns; who has to go is out at once."""
+
+    options = {"presence_per_minute": 0}
+
+    def crowd(self, **config: str) -> None:
+        """A room with more than fits into a turn."""
+        self.patch(service, "TOLD_AT_ONCE", 20)
+        self.found(**config)
+        self.people = [self.person(f"p{number}") for number in range(10)]
+        for number, each in enumerate(self.people):
+            self.enter(each, f"n{number}")
+        self.first.take()
+
+    def turns(self) -> list[int]:
+        """How much presence the first witch gets in each turn."""
+        clock, counts = self.rig.clock, [self.shown()]
+        while clock.calls and clock.calls[0].getTime() <= clock.seconds():
+            call = clock.calls.pop(0)
+            call.called = 1
+            call.func(*call.args, **call.kw)
+            counts.append(self.shown())
+        return counts
+
+    def shown(self) -> int:
+        """How much presence the first witch has got."""
+        return sum(each.kind == "presence" for each in self.first.take())
+
+    def test_membersOnly(self) -> None:
+        """Non-members are out before the others are told."""
+        self.crowd()
+        self.configure(membersonly="1")
+        self.assertEqual(len(self.room.seats), 1)
+        self.assertEqual(sum(self.turns()), 10)
+
+    def test_voices(self) -> None:
+        """Everybody may speak at once, and all hear of it."""
+        self.crowd(moderatedroom="1")
+        self.configure(moderatedroom="0")
+        self.assertEqual({each.role for each in self.room.occupants.values()}, {"moderator", "participant"})
+        counts = self.turns()
+        self.assertEqual(sum(counts), 10)
+        self.assertLessEqual(max(counts), 2)
+        for each in self.people:
+            self.assertEqual(codes(each.take()[-1]), {104})
+
+    def test_broadcast(self) -> None:
+        """Who leaves meanwhile isn't shown any more."""
+        self.crowd(presencebroadcast="moderator")
+        self.configure(presencebroadcast=["moderator", "participant"])
+        last = self.people[-1]
+        last.send(f"<presence to='{ROOM}/n9' type='unavailable'/>")
+        self.assertEqual(sum(self.turns()), 9)
+
+    def test_domain(self) -> None:
+        """All users of a banned domain are out before the others are told."""
+        self.crowd()
+        for occupant in self.room.occupants.values():
+            if occupant.nick.startswith("n"):
+                occupant.bare = f"{occupant.nick}@example.net"
+        self.affiliate("example.net", "outcast")
+        self.assertEqual(len(self.room.seats), 1)
+        self.assertEqual(sum(self.turns()), 10)
 
 
 class BytesTests(SynchronousTestCase):

@@ -313,11 +313,7 @@ class Admin:
             if invite and joined and not there and room.config.membersOnly and not room.locked:
                 rest.append(self._inviting(room, bare))
 
-        def tell() -> None:
-            for each in rest:
-                each()
-
-        return tell
+        return lambda: self._service.tellInTurns(room, rest)
 
     def _inviting(self, room: Room, bare: str) -> Telling:
         """Who was made a member of a members-only room is invited (section 9.5)."""

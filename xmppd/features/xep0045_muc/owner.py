@@ -4,12 +4,15 @@ Configuration and destruction (section 10).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation, Role
 from xmppd.features.xep0045_muc.config import RoomConfig
 from xmppd.features.xep0045_muc.encoding import textOf
 from xmppd.features.xep0045_muc.forms import Field, configForm, fields, readConfig, readPeople
+from xmppd.features.xep0045_muc.occupants import Occupant
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.wire import forms, ns
 from xmppd.wire.element import Element
@@ -108,29 +111,45 @@ class Owner:
         return service.after(None, rest, lambda: self._takeEffect(room, before))
 
     def _takeEffect(self, room: Room, before: RoomConfig) -> None:
-        """Tell what changed, and let it change what it changes."""
+        """Tell what changed, and let it change what it changes. Who may not stay is out at once."""
         config = room.config
+        telling: list[Callable[[], None]] = []
         if config.membersOnly and not before.membersOnly:
-            for occupant in tuple(room.occupants.values()):
-                if RANK[occupant.affiliation] < RANK[Affiliation.MEMBER]:
-                    self._service.admin.expel(room, occupant, MEMBERS_ONLY, None, None)()
+            telling += [
+                self._service.admin.expel(room, occupant, MEMBERS_ONLY, None, None)
+                for occupant in tuple(room.occupants.values())
+                if RANK[occupant.affiliation] < RANK[Affiliation.MEMBER]
+            ]
         if before.moderated and not config.moderated:
-            self._giveVoices(room)
+            telling += self._givingVoices(room)
         if before.broadcast != config.broadcast:
-            for occupant in tuple(room.occupants.values()):
-                if (occupant.role in config.broadcast) != occupant.shown:
-                    room.showOthers(occupant)
+            telling += [partial(self._reshow, room, occupant) for occupant in tuple(room.occupants.values())]
         told = codes(before, config)
         if told:
-            room.notice(told)
-        self._service.vacated(room)
+            telling.append(lambda: room.notice(told))
+        telling.append(lambda: self._service.vacated(room))
+        self._service.tellInTurns(room, telling)
 
-    def _giveVoices(self, room: Room) -> None:
-        """A room is no longer moderated: who is a visitor for that reason alone, isn't any more."""
+    def _reshow(self, room: Room, occupant: Occupant) -> None:
+        """Show an occupant, or show it no more, if other roles are shown now."""
+        if room.isIn(occupant) and (occupant.role in room.config.broadcast) != occupant.shown:
+            room.showOthers(occupant)
+
+    def _givingVoices(self, room: Room) -> list[Callable[[], None]]:
+        """
+        A room is no longer moderated: who is a visitor for that reason alone, isn't any more. Answers what tells that.
+        """
         for bare in tuple(room.voices):
             room.unvoice(bare)
+        telling: list[Callable[[], None]] = []
         for occupant in tuple(room.occupants.values()):
             role = room.roleOnEntering(occupant.bare, occupant.affiliation, occupant.guest)
             if occupant.role is Role.VISITOR and role is Role.PARTICIPANT:
                 occupant.role = role
-                room.announce(occupant)
+                telling.append(partial(self._announce, room, occupant))
+        return telling
+
+    def _announce(self, room: Room, occupant: Occupant) -> None:
+        """Tell everybody of an occupant's new role."""
+        if room.isIn(occupant):
+            room.announce(occupant)

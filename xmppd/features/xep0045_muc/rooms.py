@@ -213,6 +213,10 @@ class Room:
 
     # --- seats
 
+    def isIn(self, occupant: Occupant) -> bool:
+        """Whether an occupant is still in the room."""
+        return self.occupants.get(occupant.nick) is occupant
+
     def seat(self, seat: Seat) -> None:
         """Somebody sits down; the occupant may be new."""
         occupant = seat.occupant

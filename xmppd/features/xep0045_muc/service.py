@@ -5,9 +5,10 @@ The chat rooms of one domain: which there are, who may make more, and where what
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
+from itertools import islice
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -49,6 +50,9 @@ LONGEST_NAME: Final = 255
 """Octets of a room's localpart."""
 
 SHUTDOWN: Final = 332
+
+TOLD_AT_ONCE: Final = 5000
+"""How many stanzas a change of many occupants sends in one turn of the reactor."""
 
 
 @implementer(IRooms)
@@ -323,6 +327,27 @@ class Service:
     def changing(self, room: Room) -> Changing:
         """Hold a room for changes, in C{async with}. Raises StanzaError item-not-found if it is gone meanwhile."""
         return Changing(room)
+
+    def tellInTurns(self, room: Room, telling: Iterable[Callable[[], None]]) -> None:
+        """
+        Tell a room many things, in their order: as much in one turn of the reactor as isn't too much for it.
+
+        @param telling: what tells one thing to everybody.
+        """
+        left = iter(telling)
+
+        def some() -> None:
+            for each in islice(left, max(1, TOLD_AT_ONCE // max(1, len(room.seats)))):
+                each()
+            more = next(left, None)
+            if more is not None:
+                self.host.clock.callLater(0, goOn, more)
+
+        def goOn(more: Callable[[], None]) -> None:
+            more()
+            some()
+
+        some()
 
     # --- people
 
