@@ -127,6 +127,8 @@ class OrderTests(RoomCase):
         self.found()
         forged = "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner' role='moderator'/></x>"
         forged += "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='forged'/><hats xmlns='urn:xmpp:hats:0'/>"
+        forged += f"<stanza-id xmlns='urn:xmpp:sid:0' by='{ROOM}' id='forged'/>"
+        forged += f"<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2001-01-01T00:00:00Z'>forged</delay>"
         self.third.send(
             f"<presence to='{ROOM}/thirdwitch'>{JOIN}{forged}<show>away</show><c xmlns='urn:x' a='&lt;'/></presence>"
         )

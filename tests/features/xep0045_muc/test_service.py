@@ -9,7 +9,7 @@ import itertools
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.doubles import Rig
-from tests.features.xep0045_muc.base import JOIN, ROOM, SERVICE, RoomCase, codes
+from tests.features.xep0045_muc.base import ADMIN, JOIN, ROOM, SERVICE, RoomCase, codes
 from tests.marks import spec
 from xmppd.features.xep0045_muc import service
 from xmppd.features.xep0045_muc.encoding import Fan, honest, made, starts
@@ -240,6 +240,24 @@ class TurnTests(RoomCase):
         last = self.people[-1]
         last.send(f"<presence to='{ROOM}/n9' type='unavailable'/>")
         self.assertEqual(sum(self.turns()), 9)
+
+    def test_kicked(self) -> None:
+        """Whoever is kicked with many others is out before the others are told."""
+        self.crowd()
+        items = "".join(f"<item nick='n{number}' role='none'/>" for number in range(9))
+        self.first.send(f"<iq type='set' id='k' to='{ROOM}'><query xmlns='{ADMIN}'>{items}</query></iq>")
+        self.assertEqual(len(self.room.seats), 2)
+        counts = self.turns()
+        self.assertEqual(sum(counts), 9)
+
+    def test_roles(self) -> None:
+        """Many roles changed at once are told a few in a turn."""
+        self.crowd()
+        items = "".join(f"<item nick='n{number}' role='visitor'/>" for number in range(9))
+        self.first.send(f"<iq type='set' id='k' to='{ROOM}'><query xmlns='{ADMIN}'>{items}</query></iq>")
+        counts = self.turns()
+        self.assertEqual(sum(counts), 9)
+        self.assertLessEqual(max(counts), 2)
 
     def test_domain(self) -> None:
         """All users of a banned domain are out before the others are told."""

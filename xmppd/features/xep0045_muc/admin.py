@@ -144,7 +144,7 @@ class Admin:
             rest = [self._setRole(room, occupant, role, nick, wish) for occupant, role in wish.roles.items()]
             if wish.affiliations:
                 rest.append(await self.change(room, wish.affiliations, wish.nicks, nick, wish.reasons))
-        return self._service.after(None, *rest)
+        return self._service.after(None, lambda: self._service.tellInTurns(room, rest))
 
     def _read(self, query: Query) -> Wish:
         wish = Wish()

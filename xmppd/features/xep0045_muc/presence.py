@@ -12,6 +12,7 @@ from xmppd.features.xep0045_muc.encoding import (
     PRESENCE_FORGERIES,
     Fan,
     X,
+    honest,
     item,
     made,
     userX,
@@ -134,7 +135,8 @@ class RoomPresence:
 
     def _cleaned(self, stanza: Stanza) -> Stanza:
         """Presence as it is kept: without addresses, and without what only a room may say."""
-        return stanza.without(PRESENCE_FORGERIES).addressed(dict.fromkeys(("to", "from", "type", "id")))
+        clean = honest(stanza.without(PRESENCE_FORGERIES), f"@{self._service.host.domain}")
+        return clean.addressed(dict.fromkeys(("to", "from", "type", "id")))
 
     def _refuseOldProtocol(self, stanza: Stanza, to: JID) -> None:
         """Somebody believes to be in a room, or speaks groupchat 1.0 (section 7.2.18)."""
