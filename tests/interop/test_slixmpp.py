@@ -63,7 +63,9 @@ class SlixmppTestCase(DaemonTestCase):
                 people.kill()
         self.assertEqual(people.returncode, 0, complaints[-4000:])
         seen: dict[str, Any] = json.loads(output)
-        self.assertEqual(tuple(seen.pop("warnings")), warnings)
+        # slixmpp may be about to send when the server goes, and says so
+        told = (each for each in seen.pop("warnings") if name != "stopped" or "send queue" not in each)
+        self.assertEqual(tuple(told), warnings)
         return seen
 
 

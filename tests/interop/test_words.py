@@ -250,6 +250,8 @@ class WordsTests(TestCase):
         self.assertEqual(push.query.item["subscription"], "none")
         romeo.sends("presence", "juliet@example.org", type="subscribe")
         romeo.says("juliet@example.org", "You're away & I am <here>")
+        iq, query = romeo.asks("jabber:iq:roster")
+        yield iq.send()  # answered when what came before has been dealt with: she is still away
         juliet = yield self.connect("juliet@example.org/words", "juliet")
         juliet.sends("presence")
         offline = yield juliet.hears("You're away & I am <here>")
