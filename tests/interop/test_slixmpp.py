@@ -64,7 +64,7 @@ class SlixmppTestCase(DaemonTestCase):
         self.assertEqual(people.returncode, 0, complaints[-4000:])
         seen: dict[str, Any] = json.loads(output)
         # slixmpp may be about to send when the server goes, and says so
-        told = (each for each in seen.pop("warnings") if name != "stopped" or "send queue" not in each)
+        told = (each for each in seen.pop("warnings") if scene != "stopped" or "send queue" not in each)
         self.assertEqual(tuple(told), warnings)
         return seen
 
