@@ -449,6 +449,7 @@ class WebChannel(_Untyped):  # type: ignore[misc]
         self._countedAs: str | None = None
         self._deadline: Any = None
         self._discarded = 0
+        self._lingering = False
 
     def callLater(self, period: float, function: Callable[..., object]) -> Any:
         """How L{HTTPChannel} measures silence."""
@@ -519,7 +520,10 @@ class WebChannel(_Untyped):  # type: ignore[misc]
         self.hangUp()
 
     def linger(self) -> None:
-        """Everything is said: throw away what comes, and close."""
+        """Everything is said: throw away what comes, and close. Once: what follows is thrown away already."""
+        if self._lingering:
+            return
+        self._lingering = True
         self._cancelDeadline()
         self.setTimeout(None)
         self.persistent = 0
@@ -583,7 +587,9 @@ class WebChannel(_Untyped):  # type: ignore[misc]
         self._respondToBadRequestAndDisconnect()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """What Twisted calls for a request that is none."""
+        """What Twisted calls for a request that is none; more than once, if the rest of what came is none either."""
+        if self._lingering:
+            return
         body = b"400 Bad Request\n"
         headers = Headers({b"Connection": [b"close"], b"Content-Length": [b"%d" % len(body)]})
         for name, value in PROTECTION.items():
