@@ -116,6 +116,14 @@ class MakingTests(TapCase):
         path.write_text(path.read_text().partition("-----BEGIN CERTIFICATE")[1] + path.read_text().partition("-----BEGIN CERTIFICATE")[2])
         self.assertRefused([*self.refusal().lines], "no private key")
 
+    def test_noClientAuthority(self) -> None:
+        """A file of authorities for clients that isn't there, or has none; the server's certificate isn't blamed."""
+        for text in (None, "", "nonsense"):
+            if text is not None:
+                (self.folder / "clients.pem").write_text(text)
+            lines = [*self.refusal("[tls]", '[tls]\nclient_ca = "clients.pem"').lines]
+            self.assertRefused(lines, "clients.pem", "has no certificates")
+
     def test_oneMissing(self) -> None:
         """Each host that nobody could log in to is told, if clients are listened for."""
         hosts = '[host."a.example"]\n[host."b.example"]\n'

@@ -675,6 +675,14 @@ class ClientCertificateTests(TLSCase):
         client = self.with_(Authority("other"), usages=SERVER_ONLY)
         self.assertFalse(peerVerified(client.layer.connection))
 
+    def test_authoritiesGone(self) -> None:
+        """When contexts are due to be made anew and the file has gone, those that there are go on."""
+        assert self.policy.clientAuthorities is not None
+        self.policy.clientAuthorities.unlink()
+        self.clock.advance(self.policy.contextLife)
+        self.assertTrue(peerVerified(self.with_(self.root).layer.connection))
+        self.assertRaises(CertificateError, self.tls.replace, self.tls.certificates)
+
     def test_notResumed(self) -> None:
         """A session isn't resumed, since its certificate wouldn't be looked at again."""
         for context in (clientContext(), tls12Context()):

@@ -7,7 +7,7 @@ into an L{IAccount}. All failures are L{SASLError}s, and say the same for an unk
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.cred.checkers import ICredentialsChecker
@@ -192,7 +192,7 @@ class ExternalChecker:
 
     def _chosen(self, authzid: str | None, certified: tuple[str, ...]) -> JID:
         """Which of the certificate's addresses is meant."""
-        own = {jid for jid in map(parsed, certified) if jid is not None and jid.domain == self._host.domain}
+        own = addressesAt(self._host.domain, certified)
         if not authzid:
             if len(own) != 1:
                 raise SASLError(SASLCondition.INVALID_AUTHZID if own else SASLCondition.NOT_AUTHORIZED)
@@ -210,6 +210,16 @@ def parsed(text: str) -> JID | None:
     except JIDMalformed:
         return None
     return jid.toBare() if jid.local is not None else None
+
+
+def addressesAt(domain: str, certified: Iterable[str]) -> set[JID]:
+    """Those of a certificate's addresses that are of users of a domain."""
+    return {jid for jid in map(parsed, certified) if jid is not None and jid.domain == domain}
+
+
+def certifiesOneOf(domain: str, certified: Iterable[str]) -> bool:
+    """Whether a certificate can log anybody in at a domain: EXTERNAL is for nobody else (RFC 6120 section 6.3.4)."""
+    return bool(addressesAt(domain, certified))
 
 
 @implementer(IRealm)

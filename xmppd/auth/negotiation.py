@@ -18,7 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from xmppd.auth.cred import localpart
+from xmppd.auth.cred import certifiesOneOf, localpart
 from xmppd.auth.passwords import Passwords
 from xmppd.ixmppd import IAccount, IAnonymousAccount, IClientStream, IHost, IStreamFeature, StoredKeys, StoreUnavailable
 from xmppd.sasl.credentials import AnonymousTrace, ExternalIdentity, IAnonymousTrace, IPlainPassword
@@ -84,7 +84,7 @@ class SASLNegotiation:
                 channelBindings=tls.channelBindings if tls is not None else {},
                 accounts=self._host.config.accounts and IPlainPassword in self._portal.checkers,
                 guests=self._host.config.guests != "off" and IAnonymousTrace in self._portal.checkers,
-                clientCertificate=bool(self._addresses(stream)),
+                clientCertificate=certifiesOneOf(self._host.domain, self._addresses(stream)),
                 plainWithoutTLS=self._host.config.plainWithoutTls,
             )
         return facts

@@ -33,6 +33,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory
+from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
@@ -40,6 +41,8 @@ from xmppd.ixmppd import IClock
 from xmppd.trust.certificates import Certificate, CertificateError, Problem, findCertificate, loadCertificates
 from xmppd.trust.openssl import decrypt, encrypt, renewBuffers, setServerNameCallback, takeOutgoing
 from xmppd.trust.tlspolicy import TLSPolicy, alpnSelector, serverContext
+
+log = Logger(namespace="xmppd.tls")
 
 CLIENT_PROTOCOL = b"xmpp-client"
 SERVER_PROTOCOL = b"xmpp-server"
@@ -216,10 +219,14 @@ class ServerTLS:
         return SSL.Connection(self._fresh().forListener(protocols))
 
     def _fresh(self) -> _Contexts:
-        """The contexts, new ones if they have served their time."""
+        """The contexts, new ones if they have served their time; the old ones for once more if none can be made."""
         now = self._clock.seconds()
         if now - self._contexts.made >= self.policy.contextLife:
-            self._contexts = _Contexts(self.certificates, self.policy, now)
+            try:
+                self._contexts = _Contexts(self.certificates, self.policy, now)
+            except CertificateError as error:
+                log.warn("TLS goes on as it was: {problem}", problem=str(error.problems[0]))
+                self._contexts.made = now
         return self._contexts
 
 

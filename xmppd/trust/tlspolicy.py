@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from OpenSSL import SSL
 
 from xmppd.ixmppd import TLSFacts
-from xmppd.trust.certificates import Certificate
+from xmppd.trust.certificates import Certificate, CertificateError, Problem
 from xmppd.trust.openssl import OP_PRIORITIZE_CHACHA, hasExtendedMasterSecret, setGroups, wasResumed
 
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
@@ -79,6 +79,7 @@ def serverContext(certificate: Certificate, policy: TLSPolicy) -> SSL.Context:
     A context that serves with C{certificate}. ALPN and SNI callbacks can still be added.
 
     @raise OpenSSL.SSL.Error: OpenSSL refuses the certificate or the policy.
+    @raise CertificateError: there are no client authorities where the policy names some.
     """
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     _applyPolicy(context, policy)
@@ -115,9 +116,17 @@ def _applyPolicy(context: SSL.Context, policy: TLSPolicy) -> None:
 
 
 def _askForCertificates(context: SSL.Context, authorities: Path) -> None:
-    """Ask for client certificates and note whether they are any good."""
-    context.load_verify_locations(str(authorities))
-    context.load_client_ca(str(authorities).encode())
+    """
+    Ask for client certificates and note whether they are any good.
+
+    @raise CertificateError: there are no authorities in the file, or it can't be read.
+    """
+    try:
+        context.load_verify_locations(str(authorities))
+        context.load_client_ca(str(authorities).encode())
+    except SSL.Error:
+        remedy = "write the certificates of those who vouch for clients there, in PEM"
+        raise CertificateError([Problem(authorities, "has no certificates, or can't be read", remedy)]) from None
     context.set_options(SSL.OP_NO_TICKET)
     context.set_verify(SSL.VERIFY_PEER, _noteVerification)
 
