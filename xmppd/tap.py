@@ -195,7 +195,8 @@ class Server:
         self.router.addDestination(host)
         host.addStreamFeature(StartTLS())
         host.addStreamFeature(Binding())
-        host.respond("account", "set", BIND, refuseSecondBinding)
+        for target in ("account", "host"):
+            host.respond(target, "set", BIND, refuseSecondBinding)
         self.features[domain] = catalogue.join(found, host, hostConfig)
 
     def _furnish(self, host: Host) -> None:

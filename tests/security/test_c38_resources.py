@@ -13,7 +13,7 @@ def binding(resource: str) -> str:
     return f"<iq type='set' id='1'><bind xmlns='{ns.BIND}'><resource>{resource}</resource></bind></iq>"
 
 
-@spec("RFC 6120", "7.3.1", "7.7.2.1")
+@spec("RFC 6120", "7.3.1", "7.6.2.2", "7.7.2.1")
 class ResourceTests(AttackCase):
     """bad-request or a resource of the server's own; a second one is not-allowed."""
 
@@ -44,7 +44,7 @@ class ResourceTests(AttackCase):
     def test_twice(self) -> None:
         """Whatever it is addressed to."""
         client = self.attacker()
-        for to in ("", f" to='{client.jid.partition('/')[0]}'"):
+        for to in ("", f" to='{client.jid.partition('/')[0]}'", " to='example.org'", " to='example.org/x'"):
             answer = client.ask(binding("second").replace("<iq", f"<iq{to}"))
             self.assertError(answer, "not-allowed")
         self.assertHarmless(client)

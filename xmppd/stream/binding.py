@@ -63,5 +63,8 @@ class Binding:
 
 
 def refuseSecondBinding(request: object) -> None:
-    """Answers a bind on an established stream: one resource per stream here (RFC 6120 section 7.3.1)."""
+    """
+    Answers a bind on an established stream, whatever it is addressed to: one resource per stream here (RFC 6120
+    sections 7.3.1 and 7.6.2.2).
+    """
     raise StanzaError(StanzaCondition.NOT_ALLOWED, "The stream has a resource already.")
