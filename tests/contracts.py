@@ -219,6 +219,8 @@ class StoreContract(_StoreCase):
         self.assertEqual(len(await self.store.pubsub.subscriptions(SERVICE, "princely_musings")), 2)
         self.assertEqual((await self.store.pubsub.get(SERVICE, "of " + ROMEO)).creator, "")
         self.assertEqual((await self.store.pubsub.get(SERVICE, "of " + JULIET)).creator, JULIET)
+        publishers = [each.publisher for each in await self.store.pubsub.items(SERVICE, "of " + JULIET)]
+        self.assertEqual(publishers, ["", JULIET])
 
     async def test_recreatedAccountIsEmpty(self):
         """Whoever takes a name that was free again finds nothing of the former user."""
@@ -241,6 +243,8 @@ class StoreContract(_StoreCase):
         await self.store.pubsub.create(aNode("mine", jid))
         await self.store.pubsub.create(aNode("of " + jid, creator=jid))
         await self.store.pubsub.publish(jid, "mine", [anItem("1")], 1)
+        items = [anItem("1", publisher=JULIET), anItem("2", publisher=ROMEO)]
+        await self.store.pubsub.publish(SERVICE, "of " + jid, items, 2)
         for owner, node in ((jid, "mine"), (SERVICE, "princely_musings")):
             if await self.store.pubsub.get(owner, node):
                 await self.store.pubsub.setAffiliations(owner, node, {jid: "member"})
@@ -361,6 +365,7 @@ class StoreContract(_StoreCase):
             lambda: pubsub.size(bad),
             lambda: pubsub.forget(bad),
             lambda: pubsub.forgetEntity(bad),
+            lambda: pubsub.ownerless(bad),
         )
 
 
@@ -1408,10 +1413,11 @@ class NodeStoreContract(_StoreCase):
         self.assertEqual(await self.store.pubsub.affiliationsOf(JULIET, ROMEO), {"princely_musings": "owner"})
 
     async def test_forgetEntity(self):
-        """Somebody's affiliations and subscriptions go everywhere, and his name as creator; what he published stays."""
+        """Somebody's affiliations and subscriptions go everywhere, and his name; what he published stays."""
         for owner in (SERVICE, JULIET):
             await self.store.pubsub.create(aNode(owner=owner, creator=ROMEO))
-            await self.publish("1", owner=owner)
+            items = [anItem("1", publisher=ROMEO), anItem("2", publisher=JULIET)]
+            await self.store.pubsub.publish(owner, "princely_musings", items, 2)
             await self.store.pubsub.setAffiliations(owner, "princely_musings", {ROMEO: "owner", JULIET: "member"})
             for jid in (ROMEO, ROMEO + "/r", JULIET):
                 subscription = NodeSubscription(jid, "1", "subscribed")
@@ -1422,7 +1428,32 @@ class NodeStoreContract(_StoreCase):
             self.assertEqual(await self.store.pubsub.affiliations(owner, "princely_musings"), {JULIET: "member"})
             subscriptions = await self.store.pubsub.subscriptions(owner, "princely_musings")
             self.assertEqual([each.jid for each in subscriptions], [JULIET])
-            self.assertEqual(await self.store.pubsub.countItems(owner, "princely_musings"), 1)
+            items = await self.store.pubsub.items(owner, "princely_musings")
+            self.assertEqual([(each.id, each.publisher) for each in items], [("2", JULIET), ("1", "")])
+
+    async def test_forgetPublisherOfMany(self):
+        """Many items are told in several transactions; what is in them stays."""
+        await self.store.pubsub.create(aNode(creator=JULIET))
+        items = [anItem(str(n), publisher=ROMEO) for n in range(MAXIMUM_PRUNED + 1)]
+        await self.store.pubsub.publish(SERVICE, "princely_musings", items, MAXIMUM_ITEMS)
+        await self.store.pubsub.forgetEntity(ROMEO)
+        for before in (None, str(MAXIMUM_PRUNED // 2)):
+            found = await self.store.pubsub.items(SERVICE, "princely_musings", before=before)
+            self.assertEqual({(each.publisher, each.payload) for each in found}, {("", b"<entry/>")})
+        self.assertEqual(await self.store.pubsub.countItems(SERVICE, "princely_musings"), MAXIMUM_PRUNED + 1)
+
+    async def test_ownerless(self):
+        """Nodes without creator and owner, by name; not those of others."""
+        pubsub = self.store.pubsub
+        for name, creator in (("b", ROMEO), ("a", ROMEO), ("kept", JULIET), ("shared", ROMEO)):
+            await pubsub.create(aNode(name, creator=creator))
+            await pubsub.setAffiliations(SERVICE, name, {creator: "owner", "nurse@example.org": "member"})
+        await pubsub.create(aNode("b", JULIET, creator=ROMEO))
+        await pubsub.setAffiliations(SERVICE, "shared", {JULIET: "owner"})
+        self.assertEqual(await pubsub.ownerless(SERVICE), ())
+        await pubsub.forgetEntity(ROMEO)
+        self.assertEqual(await pubsub.ownerless(SERVICE), ("a", "b"))
+        self.assertEqual(await pubsub.ownerless(ROMEO), ())
 
     async def test_refused(self):
         """What is too long or too large is a mistake."""

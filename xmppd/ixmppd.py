@@ -788,6 +788,10 @@ class IHost(Interface):
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
     commands: Mapping[str, Any] = Attribute("Ad-hoc commands (L{xmppd.hooks.Command}) by node.")
+    private: dict[str, StanzaCondition] = Attribute(
+        "By name of the payload: requests to a full JID that only those may make who see the user's presence, and with"
+        " what all others are answered, whether or not there is such a resource or account."
+    )
     streamFeatures: list[IStreamFeature] = Attribute("Stream features, kept sorted by rank.")
     elements: dict[str, Callable[[ISession, Stanza], None]] = Attribute(
         "What a session does with an element that is no stanza, by name (XEP-0198, XEP-0352)."
@@ -1442,7 +1446,13 @@ class INodeStore(Interface):
         """Delete all nodes of an owner."""
 
     def forgetEntity(bare: str) -> Deferred[None]:
-        """Delete affiliations and subscriptions of an entity at all owners, and its name as creator."""
+        """
+        Delete affiliations and subscriptions of an entity at all owners, and its name as creator of nodes and publisher
+        of items.
+        """
+
+    def ownerless(owner: str) -> Deferred[Sequence[str]]:
+        """The names of nodes that have lost their creator and have no affiliation "owner", at most 1000."""
 
 
 class IStore(Interface):
@@ -1465,8 +1475,8 @@ class IStore(Interface):
         """
         Delete everything of an account, a guest or a room: the account itself, keys, roster, messages and sessions,
         facts, archive, nodes, and its affiliations and subscriptions at others' nodes. What others keep of it (their
-        rosters, archives, its items in their nodes) is theirs. One transaction, before which a large archive is
-        deleted in several.
+        rosters, archives, its items in their nodes) is theirs, but the items don't name it any more. One transaction,
+        before which a large archive is deleted in several.
         """
 
 

@@ -457,6 +457,23 @@ class ExpiryTests(UploadCase):
         self.rig.clock.pump([0] * 5)
         self.assertEqual(self.facts(), [])
 
+    def test_laterOwner(self) -> None:
+        """What a later owner of the name puts while many files of the former one go stays."""
+        for _ in range(50):
+            self.put(self.path())
+        self.host.hooks.removed.notify("romeo@example.org")
+        path = self.path()
+        self.assertGreater(len(self.files()), 2)
+        self.assertEqual(self.put(path), 201)
+        self.rig.clock.pump([0] * 5)
+        self.assertEqual((len(self.files()), len(self.facts()), self.get(path)[0]), (2, 1, 200))
+
+    def test_lastRequest(self) -> None:
+        """The session that removed the account gets no slot any more, though it has not ended yet."""
+        self.successResultOf(self.rig.host.registrar.remove("romeo@example.org", self.romeo))
+        self.assertEqual(self.condition("get", wish()), ("auth", "not-authorized"))
+        self.assertEqual(self.facts(), [])
+
     def test_many(self) -> None:
         """Many files go in many turns."""
         for _ in range(50):
@@ -469,6 +486,16 @@ class ExpiryTests(UploadCase):
 
 class DiskTests(UploadCase):
     """A disk that fails."""
+
+    def test_indexFails(self) -> None:
+        """A file of which it can't be written whose it is doesn't stay."""
+        path = self.path()
+
+        def fails(*arguments: object) -> None:
+            raise OSError(errno.ENOSPC, "no space left on device")
+
+        self.patch(Path, "write_text", fails)
+        self.assertEqual((self.put(path), self.files()), (507, []))
 
     def test_full(self) -> None:
         """A full disk: 507, nothing left, and it heals."""

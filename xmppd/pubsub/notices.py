@@ -67,7 +67,7 @@ class Notice:
 
 def itemBytes(item: NodeItem, payload: bool, publisher: bool) -> bytes:
     """An item as it is sent, in whatever namespace C{<items/>} is."""
-    attrs = {"id": item.id, **({"publisher": item.publisher} if publisher else {})}
+    attrs = {"id": item.id, **({"publisher": item.publisher} if publisher and item.publisher else {})}
     start = startTag("item", attrs).encode()
     return start + b">" + item.payload + b"</item>" if payload and item.payload else start + b"/>"
 

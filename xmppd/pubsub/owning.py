@@ -125,14 +125,26 @@ class Owning:
 
         async def work() -> None:
             node = await self._owned(request, action)
-            await self._shelf.store.delete(node.owner, node.name)
-            self._profile.retold(node.owner)
-            child = None if uri is None else Element("redirect", EVENT, {"uri": uri})
-            if node.config.notifyDelete:
-                await self._tell(node, simpleEvent("delete", node, child), pending=True)
+            await self._delete(node, None if uri is None else Element("redirect", EVENT, {"uri": uri}))
 
         await self._shelf.alone(self._profile.owner(request), name, work)
         await self._afterwards(request, name)
+
+    async def deleteOwnerless(self, owner: str, name: str) -> None:
+        """Delete a node that still belongs to nobody, and tell its subscribers as its configuration says."""
+
+        async def work() -> None:
+            node = await self._shelf.find(owner, name)
+            if node is not None and not node.owners():
+                await self._delete(node)
+
+        await self._shelf.alone(owner, name, work)
+
+    async def _delete(self, node: Node, child: Element | None = None) -> None:
+        await self._shelf.store.delete(node.owner, node.name)
+        self._profile.retold(node.owner)
+        if node.config.notifyDelete:
+            await self._tell(node, simpleEvent("delete", node, child), pending=True)
 
     async def _owned(self, request: Request, action: Element) -> Node:
         return await self._shelf.owned(self._profile.owner(request), action.get("node"), request.sender.bare)

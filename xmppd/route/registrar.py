@@ -17,7 +17,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import Exists, IHost, IRegistrar, ISession, Missing, Request, RosterItem
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, fromParts, prepareLocal
-from xmppd.wire.stanza import build
+from xmppd.wire.stanza import Stanza, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -135,6 +135,7 @@ class Registrar:
             self._unsubscribe(bare, item)
         host.hooks.removed.notify(bare)
         if last is not None:
+            last.addSendRefusal(_gone)
             host.clock.callLater(0, self.endSessions, bare)
 
     def _unsubscribe(self, bare: str, item: RosterItem) -> None:
@@ -158,3 +159,8 @@ class Registrar:
         for session in ending:
             session.end(StreamError(StreamCondition.NOT_AUTHORIZED))
         return len(ending)
+
+
+def _gone(session: ISession, stanza: Stanza) -> StanzaError:
+    """What the last session of a removed account asks for would be kept for the name's next owner."""
+    return StanzaError(StanzaCondition.NOT_AUTHORIZED, "The account is gone.")

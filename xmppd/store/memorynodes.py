@@ -210,14 +210,24 @@ class MemoryNodes:
         )
 
     def forgetEntity(self, bare: str) -> Deferred[None]:
-        """Delete affiliations and subscriptions of an entity at all owners, and its name as creator."""
+        """Delete affiliations and subscriptions of an entity at all owners, and its name everywhere."""
         checkText(bare)
         for node in self._all():
             node.affiliations.pop(bare, None)
             node.subscriptions = {key: each for key, each in node.subscriptions.items() if bareOf(key[0]) != bare}
             if node.record.creator == bare:
                 node.record = replace(node.record, creator="")
+            for item in node.items.values():
+                if item.publisher == bare:
+                    node.items[item.id] = replace(item, publisher="")
         return succeed(None)
+
+    def ownerless(self, owner: str) -> Deferred[Sequence[str]]:
+        """The names of nodes that have lost their creator and have no owner."""
+        checkText(owner)
+        nodes = sorted(self._owners.get(owner, {}).items())
+        lost = [name for name, each in nodes if not each.record.creator and "owner" not in each.affiliations.values()]
+        return succeed(tuple(lost[:MAXIMUM_PAGE]))
 
     def _all(self) -> Iterator[_Node]:
         for nodes in self._owners.values():

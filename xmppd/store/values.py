@@ -215,10 +215,13 @@ def checkRecord(record: NodeRecord) -> None:
 
 def checkItems(items: Iterable[NodeItem]) -> None:
     """
-    @raise ValueError: a text that L{checkText} refuses, or a payload of more than L{MAXIMUM_PAYLOAD} octets.
+    @raise ValueError: a text that L{checkText} refuses, a publisher longer than any bare JID, or a payload of more than
+        L{MAXIMUM_PAYLOAD} octets.
     """
     for item in items:
         checkText(item.id, item.publisher)
+        if len(item.publisher.encode()) > MAXIMUM_OWNER:
+            raise ValueError("the publisher of an item is longer than any bare JID")
         if len(item.payload) > MAXIMUM_PAYLOAD:
             raise ValueError(f"an item of {len(item.payload)} octets is too large; {MAXIMUM_PAYLOAD} are allowed")
 

@@ -417,3 +417,74 @@ class EndTests(ServiceCase):
         self.host.hooks.removed.notify("romeo@example.org")
         self.assertFalse(self.successResultOf(self.host.pubsub.subscriptions(SERVICE, "news")))
         self.assertEqual(self.successResultOf(self.host.pubsub.affiliationsOf(SERVICE, "romeo@example.org")), {})
+
+    def publishers(self, node: str) -> list[tuple[str | None, str | None]]:
+        """The ids and publishers of a node's items, as they are retrieved."""
+        items = self.get(self.juliet, f"<items node='{node}'/>").elements("item")
+        return [(item.get("id"), item.get("publisher")) for item in items]
+
+    def test_publisher(self) -> None:
+        """What a removed account has published stays, without its name; whoever gets the name may not retract it."""
+        self.create(self.juliet, "news", publish_model="open")
+        self.publish(self.romeo, "news", "his")
+        self.publish(self.juliet, "news", "hers")
+        self.assertEqual(self.publishers("news"), [("his", "romeo@example.org"), ("hers", "juliet@example.org")])
+        self.host.hooks.removed.notify("romeo@example.org")
+        self.assertEqual(self.publishers("news"), [("his", None), ("hers", "juliet@example.org")])
+        retract = "<retract node='news'><item id='his'/></retract>"
+        self.assertEqual(self.refused(self.romeo, "set", retract), ("auth", "forbidden"))
+
+    def test_soleOwner(self) -> None:
+        """The nodes of which a removed account was the only owner go, and their subscribers are told."""
+        for name in ("his", "both"):
+            self.create(self.romeo, name)
+            self.subscribe(self.juliet, name)
+        self.affiliate(self.romeo, "both", juliet="owner")
+        self.host.hooks.removed.notify("romeo@example.org")
+        self.rig.clock.advance(1)
+        self.assertEqual([(event.name, event.get("node")) for event in self.events(self.juliet)], [("delete", "his")])
+        self.assertEqual(self.refused(self.juliet, "get", "<items node='his'/>"), ("cancel", "item-not-found"))
+        self.assertEqual(self.ids(self.juliet, "both"), [])
+
+    def test_interrupted(self) -> None:
+        """Nodes whose owner was removed before a crash go at the start; those that are there stay."""
+        self.create(self.romeo, "his")
+        self.create(self.juliet, "hers")
+        self.successResultOf(self.rig.store.forget("romeo@example.org"))
+        for observer in self.host.hooks.starting.observe:
+            observer()
+        self.assertEqual([each.node for each in self.successResultOf(self.host.pubsub.nodes(SERVICE))], ["hers"])
+
+    def test_late(self) -> None:
+        """What a last request wrote after the account was removed goes too, unless there is a new account."""
+        for number, there in enumerate((False, True)):
+            bare = f"late{number}@example.org"
+            self.create(self.juliet, f"news{number}")
+            if there:
+                self.successResultOf(self.rig.store.accounts.create(bare, [], 0))
+            self.host.hooks.removed.notify(bare)
+            self.successResultOf(self.host.pubsub.setAffiliations(SERVICE, f"news{number}", {bare: "publisher"}))
+            self.rig.clock.advance(1)
+            found = self.successResultOf(self.host.pubsub.affiliationsOf(SERVICE, bare))
+            self.assertEqual(found, {f"news{number}": "publisher"} if there else {})
+
+    def test_stopped(self) -> None:
+        """Nothing is looked for after the end."""
+        self.host.hooks.removed.notify("romeo@example.org")
+        for observer in self.host.hooks.stopping.observe:
+            observer()
+        self.assertEqual(self.rig.clock.getDelayedCalls(), [])
+
+
+class AdminsEndTests(ServiceCase):
+    """Where administrators create nodes."""
+
+    serviceOptions = {"create": "admins"}
+
+    def test_removed(self) -> None:
+        """A removed administrator's nodes stay, and are the other administrators'."""
+        self.create(self.admin, "news")
+        self.host.hooks.removed.notify("admin@example.org")
+        self.rig.clock.advance(1)
+        self.assertEqual([each.node for each in self.successResultOf(self.host.pubsub.nodes(SERVICE))], ["news"])
+        self.assertEqual(self.get(self.admin, "<configure node='news'/>", owner=True).name, "configure")

@@ -7,12 +7,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from xmppd.features.xep0060_pubsub.correspondence import Correspondence
+from xmppd.features.xep0060_pubsub.ownerless import Ownerless
 from xmppd.hooks import Feature, Option, Spec
-from xmppd.ixmppd import IHost, Request, StoreUnavailable
+from xmppd.ixmppd import IHost, Request
 from xmppd.pubsub.configuration import Bounds, NodeConfig
 from xmppd.pubsub.discovery import Discovery
 from xmppd.pubsub.errors import forbidden
@@ -23,8 +22,6 @@ from xmppd.wire import ns
 from xmppd.wire.errors import StanzaError
 
 NAME: Final = "xep0060_pubsub"
-
-log = Logger(namespace="xmppd.pubsub")
 
 
 class ServiceProfile(Profile):
@@ -69,12 +66,10 @@ def join(host: IHost) -> None:
     host.disco.items.append(lambda request, node: Deferred.fromCoroutine(discovery.items(request, node)))
     host.post = Correspondence(host, service).received
     host.addCommand(service.people.command())
-    host.hooks.removed.addObserver(lambda bare: host.pubsub.forgetEntity(bare).addErrback(_notForgotten, bare))
-
-
-def _notForgotten(failure: Failure, bare: str) -> None:
-    failure.trap(StoreUnavailable)
-    log.error("affiliations and subscriptions of {bare} could not be deleted", bare=bare)
+    ownerless = Ownerless(host, service, option("create") == "users")
+    host.hooks.removed.addObserver(ownerless.removed)
+    host.hooks.starting.addObserver(ownerless.start)
+    host.hooks.stopping.addObserver(ownerless.stop)
 
 
 def _positive(value: int) -> str | None:

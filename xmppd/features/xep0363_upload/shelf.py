@@ -97,8 +97,12 @@ class Shelf:
         index = self._entryOf(entry.token)
         index.parent.mkdir(mode=0o700, exist_ok=True)
         os.replace(arrived, path)
-        arrived.write_text(json.dumps(asdict(entry)), "utf-8")
-        os.replace(arrived, index)
+        try:
+            arrived.write_text(json.dumps(asdict(entry)), "utf-8")
+            os.replace(arrived, index)
+        except OSError:
+            path.unlink()  # nothing would say whose it is
+            raise
         self.octets += entry.size
 
     # --- there

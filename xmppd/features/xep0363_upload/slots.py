@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
@@ -291,14 +291,15 @@ class Slots:
             del self.waiting[token]
         for arriving in [each for each in self._arriving.values() if each.entry.owner == owner]:
             self.gaveUp(arriving)
-        Deferred.fromCoroutine(self._forget(owner)).addErrback(_unimportant)
+        # Both begin at once: what a later owner of the name stores is neither among these facts nor these files.
+        self._host.facts.replaceAll(owner, KIND, {}).addErrback(_unimportant)
+        Deferred.fromCoroutine(self._forget(owner, self.shelf.of(owner))).addErrback(_unimportant)
 
-    async def _forget(self, owner: str) -> None:
-        for number, token in enumerate(self.shelf.of(owner)):
+    async def _forget(self, owner: str, tokens: Sequence[str]) -> None:
+        for number, token in enumerate(tokens):
             self.shelf.removeOf(owner, token)
             if number % PORTION == PORTION - 1:
                 await self._nextTurn()
-        await self._host.facts.replaceAll(owner, KIND, {})
 
     def _startSweep(self) -> None:
         done = Deferred.fromCoroutine(self._lookThrough(True)).addErrback(_unimportant)

@@ -53,8 +53,8 @@ class Forgetting:
 
     def forgetSome(self, connection: Connection, owner: str) -> bool:
         """Delete a large piece, or else everything; answers whether everything is gone."""
-        for part in (self._archives, self._pubsub):
-            if part.shrink(connection, owner) == MAXIMUM_PRUNED:
+        for piece in (self._archives.shrink, self._pubsub.shrink, self._pubsub.unname):
+            if piece(connection, owner) == MAXIMUM_PRUNED:
                 return False
         self._rosters.leaving(connection, owner)
         for statement in self._sqlForget:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, select, tuple_
+from sqlalchemy import bindparam, exists, func, literal_column, select, tuple_
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -91,6 +91,7 @@ class SQLNodes:
         self._size = Operation(self._runSize)
         self._forget = Operation(self._runForget)
         self._forgetEntity = Operation(self._runForgetEntity)
+        self._ownerless = Operation(self._runOwnerless)
 
     def _compileNodes(self, backend: Backend) -> None:
         text = backend.text
@@ -116,6 +117,17 @@ class SQLNodes:
         self._sqlSize = text(select(func.sum(table.size)).where(mine))
         self._sqlUncreate = text(
             nodes.update().where(table.creator == bindparam("who")).values(creator=literal_column("''"))
+        )
+        member = nodeAffiliations.c
+        owned = exists().where(
+            member.owner == table.owner, member.node == table.node, member.affiliation == literal_column("'owner'")
+        )
+        self._sqlOwnerless = text(
+            select(table.node)
+            .where(mine, table.creator == literal_column("''"), ~owned)
+            .order_by(table.node)
+            .limit(bindparam("most"))
+            .offset(literal_column("0"))
         )
 
     def _compileItems(self, backend: Backend) -> None:
@@ -162,6 +174,13 @@ class SQLNodes:
             .offset(literal_column("0"))
         )
         self._sqlShrink = text(nodeItems.delete().where(mine, tuple_(table.node, table.digest).in_(first)))
+        key = (table.owner, table.node, table.digest)
+        theirs = (
+            select(*key).where(table.publisher == bindparam("who")).limit(bindparam("most")).offset(literal_column("0"))
+        )
+        self._sqlUnname = text(
+            nodeItems.update().where(tuple_(*key).in_(theirs)).values(publisher=literal_column("''"))
+        )
 
     def _compileMembers(self, backend: Backend) -> None:
         text = backend.text
@@ -311,9 +330,18 @@ class SQLNodes:
         return self._reader.submit(self._subscriptionsOf, owner, bare)
 
     def forgetEntity(self, bare: str) -> Deferred[None]:
-        """Delete affiliations and subscriptions of an entity at all owners, and its name as creator."""
+        """Delete affiliations and subscriptions of an entity at all owners, and its name everywhere."""
         checkText(bare)
-        return self._writer.submit(self._forgetEntity, bare)
+        return Deferred.fromCoroutine(self._forgetEverywhere(bare))
+
+    async def _forgetEverywhere(self, bare: str) -> None:
+        while not await self._writer.submit(self._forgetEntity, bare):
+            pass
+
+    def ownerless(self, owner: str) -> Deferred[Sequence[str]]:
+        """The names of nodes that have lost their creator and have no owner."""
+        checkText(owner)
+        return self._reader.submit(self._ownerless, owner)
 
     # --- nodes, in the threads
 
@@ -482,10 +510,21 @@ class SQLNodes:
         rows = connection.execute(self._sqlSubscriptionsOf, parameters).fetchall()
         return tuple((row[0], NodeSubscription(*row[1:])) for row in rows)
 
-    def _runForgetEntity(self, connection: Connection, bare: str) -> None:
+    def _runForgetEntity(self, connection: Connection, bare: str) -> bool:
+        if self.unname(connection, bare) == MAXIMUM_PRUNED:
+            return False
         for statement in self._sqlForgetEntity:
             connection.execute(statement, {"who": digest(bare)})
         self.uncreate(connection, bare)
+        return True
+
+    def _runOwnerless(self, connection: Connection, owner: str) -> Sequence[str]:
+        rows = connection.execute(self._sqlOwnerless, {"whose": owner, "most": MAXIMUM_PAGE}).fetchall()
+        return tuple(name for (name,) in rows)
+
+    def unname(self, connection: Connection, bare: str) -> int:
+        """Some items don't name somebody as their publisher any more, at most L{MAXIMUM_PRUNED}; answers how many."""
+        return connection.execute(self._sqlUnname, {"who": bare, "most": MAXIMUM_PRUNED}).rowcount
 
     def uncreate(self, connection: Connection, bare: str) -> None:
         """Nodes don't name somebody as their creator any more."""

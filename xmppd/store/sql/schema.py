@@ -7,6 +7,7 @@ Rules that hold for all of them:
    is the same everywhere.
  - A text that a stranger can make long (a contact's JID, a fact's key) is no part of an index, since PostgreSQL's
    index rows end at 2,704 octets; its SHA-256 digest is.
+ - A bare JID is short enough for an index.
  - The column that says whom a row belongs to is marked by L{owner}. Forgetting an account deletes from every table
    that has such a column (L{ownedTables}); what belongs to nobody is listed in L{UNOWNED}.
  - A row may also be about somebody it doesn't belong to, as a subscription to another's node is. The column with that
@@ -32,7 +33,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every schema revision this version knows, oldest first. The last is the one it works with."""
 
 metadata = MetaData()
@@ -207,6 +208,7 @@ nodeItems = Table(
     _number("size"),
     _bytes("payload"),
     Index("node_items_position", "owner", "node", "position", "size"),
+    Index("node_items_publisher", "publisher"),
 )
 
 nodeAffiliations = Table(
