@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from xmppd.wire.element import Element
-    from xmppd.wire.errors import StanzaError, StreamError
+    from xmppd.wire.errors import StanzaCondition, StanzaError, StreamError
     from xmppd.wire.jid import JID
     from xmppd.wire.stanza import Stanza
 
@@ -675,6 +675,15 @@ class ICustody(Interface):
 
     def stored(id: int) -> None:
         """The store has it in this row; the row is to be removed when the recipient has it."""
+
+    def failed() -> None:
+        """The store could not take it just now."""
+
+    def line() -> Sequence[ICustody]:
+        """
+        What has to be stored together with it, in this order: where storing has failed, messages that wait stand in
+        line, so that none is in the store before an earlier one. Nearly always empty.
+        """
 
 
 class IRouter(Interface):

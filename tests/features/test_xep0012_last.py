@@ -5,9 +5,10 @@ from __future__ import annotations
 from twisted.internet.defer import fail
 
 from tests.features.asking import JULIET, ROMEO, AskingCase
+from tests.features.rfc6121_im.base import IMTestCase
 from tests.marks import spec
 from xmppd.features.xep0012_last import LONGEST_STATUS, feature
-from xmppd.ixmppd import StoreUnavailable
+from xmppd.ixmppd import ISession, StoreUnavailable
 
 QUERY = "<query xmlns='jabber:iq:last'/>"
 
@@ -89,3 +90,70 @@ class LastTests(AskingCase):
         self.rig.host.accounts.setLastActivity = lambda *arguments: fail(StoreUnavailable())
         self.romeo.end()
         self.assertTrue(self.romeo.over)
+
+
+class FullAddressTests(IMTestCase):
+    """What is asked of a full JID: Juliet sees Romeo's presence, Tybalt and the nurse elsewhere don't."""
+
+    extras = (feature,)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.befriend(JULIET, ROMEO)
+        self.rig.account("tybalt")
+        (_, self.client) = self.interested(ROMEO + "/orchard")
+        (self.juliet, self.friend) = self.interested(JULIET + "/balcony")
+        (self.tybalt, self.stranger) = self.interested("tybalt@example.org/street")
+        self.client.take(), self.friend.take()
+
+    def ask(self, to: str, session: ISession | None = None, payload: str = QUERY) -> str:
+        """The condition of the error that a stranger gets, or another; empty if the client was asked."""
+        self.rig.send(session or self.tybalt, f"<iq type='get' id='1' to='{to}'>{payload}</iq>".encode())
+        asked = self.client.take()
+        if asked:
+            self.assertEqual([(each.kind, each.to) for each in asked], [("iq", to)])
+            return ""
+        (answer,) = (self.friend if session is self.juliet else self.stranger).take()
+        self.assertEqual((answer.type, answer.sender), ("error", to))
+        return next(answer.elements()[-1].elements()).name
+
+    @spec("XEP-0012", "4", "8")
+    def test_stranger(self) -> None:
+        """Forbidden in the same words, whether the resource is there, or the account; the client isn't asked."""
+        for to in (ROMEO + "/orchard", "romeo@EXAMPLE.org/orchard", ROMEO + "/nowhere", "nobody@example.org/x"):
+            self.assertEqual(self.ask(to), "forbidden")
+        self.rig.inject(f"<iq type='get' id='1' from='nurse@example.net/x' to='{ROMEO}/orchard'>{QUERY}</iq>".encode())
+        self.assertEqual([next(each.elements()[-1].elements()).name for each in self.elsewhere.take()], ["forbidden"])
+        self.assertEqual(self.client.take(), [])
+
+    @spec("XEP-0012", "4")
+    def test_contact(self) -> None:
+        """Who sees the presence asks the client itself; of a resource that isn't there the server says so."""
+        self.assertEqual(self.ask(ROMEO + "/orchard", self.juliet), "")
+        self.assertEqual(self.ask(ROMEO + "/nowhere", self.juliet), "service-unavailable")
+        self.assertEqual(self.ask("tybalt@example.org/nowhere"), "service-unavailable")
+
+    def test_directedPresence(self) -> None:
+        """Who was shown presence may ask."""
+        (romeo,) = self.host.sessions[ROMEO].values()
+        self.rig.send(romeo, b"<presence to='tybalt@example.org/street'/>")
+        self.stranger.take()
+        self.assertEqual(self.ask(ROMEO + "/orchard"), "")
+
+    def test_strangersMayAsk(self) -> None:
+        """That strangers may ask clients other things changes nothing."""
+        self.host.presence.strangersMayAsk = True  # type: ignore[attr-defined]
+        self.assertEqual(self.ask(ROMEO + "/orchard"), "forbidden")
+        self.assertEqual(self.ask(ROMEO + "/orchard", payload="<ping xmlns='urn:xmpp:ping'/>"), "")
+
+    def test_others(self) -> None:
+        """Other requests are answered as ever; answers pass."""
+        for to in (ROMEO + "/orchard", ROMEO + "/nowhere"):
+            self.assertEqual(self.ask(to, payload="<ping xmlns='urn:xmpp:ping'/>"), "service-unavailable")
+        self.rig.send(self.tybalt, f"<iq type='result' id='1' to='{ROMEO}/orchard'>{QUERY}</iq>".encode())
+        self.assertEqual([each.type for each in self.client.take()], ["result"])
+
+    def test_storeUnavailable(self) -> None:
+        """Without the roster nobody knows who may ask."""
+        self.host.presence.subscription = lambda *arguments: fail(StoreUnavailable())  # type: ignore[method-assign]
+        self.assertEqual(self.ask(ROMEO + "/nowhere"), "resource-constraint")

@@ -5,7 +5,8 @@ The latter is for the owner and for those who may see the account's presence; ev
 the same words for accounts that don't exist. The moment, and the status of the last unavailable presence, are stored
 when the last session of an account ends.
 
-Left out: refusing on a client's behalf what is asked of its full JID (section 4); the client answers that itself.
+What is asked of a full JID is delivered to its client (section 4), but only from those who may see its presence;
+everybody else is forbidden that, too, and in the same words for resources and accounts that don't exist.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ def join(host: IHost) -> None:
     last = LastActivity(host)
     host.respond("host", "get", QUERY, last.uptime)
     host.respond("account", "get", QUERY, last.account)
+    host.private[QUERY] = StanzaCondition.FORBIDDEN
     host.hooks.unavailable.addObserver(last.unavailable)
     host.hooks.ended.addObserver(last.ended)
 

@@ -47,6 +47,7 @@ from xmppd.ixmppd import (
 )
 from xmppd.route.delivery import deliverMessage
 from xmppd.route.registrar import Registrar
+from xmppd.route.router import privateRequest
 from xmppd.route.sessions import Session
 from xmppd.wire import ns
 from xmppd.wire.element import Element
@@ -103,6 +104,7 @@ class Host:
         self.streamFeatures: list[IStreamFeature] = []
         self.elements: dict[str, Callable[[ISession, Stanza], None]] = {}
         self.commands: dict[str, Command] = {}
+        self.private: dict[str, StanzaCondition] = {}
         self.presence = cast(IPresence, None)
         self.custody: Callable[[ISession, Stanza], ICustody] | None = None
         self._options = options
@@ -222,10 +224,19 @@ class Host:
             cast(Any, self.router).routeTo(session, stanza)
         elif stanza.kind == "message":
             self._message(stanza, to)
-        elif to.resource is not None:
-            self.router.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
-        else:
+        elif to.resource is None:
             self._request("account", stanza, to)
+        elif self.private and privateRequest(self, stanza) is not None:
+            self._answer(stanza, lambda: self._refuseAbsent(stanza, to.bare))
+        else:
+            self.router.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+
+    async def _refuseAbsent(self, stanza: Stanza, bare: str) -> None:
+        """Answer a private request for a resource that isn't there, to strangers as if it were."""
+        sender = parse(stanza.attrs["from"]).bare
+        state = await self.presence.subscription(bare, sender)
+        known = sender == bare or state in ("from", "both")
+        raise StanzaError((None if known else privateRequest(self, stanza)) or StanzaCondition.SERVICE_UNAVAILABLE)
 
     def _message(self, stanza: Stanza, to: JID) -> None:
         """

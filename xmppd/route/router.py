@@ -8,13 +8,20 @@ from collections.abc import Mapping, Sequence
 
 from zope.interface import implementer
 
-from xmppd.ixmppd import IDestination, IRouter, ISession
+from xmppd.ixmppd import IDestination, IHost, IRouter, ISession
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JIDMalformed, parse
 from xmppd.wire.stanza import Stanza
 
 SUBSCRIPTION_TYPES = frozenset({"subscribe", "subscribed", "unsubscribe", "unsubscribed", "probe"})
 """Types of presence that concern the account and never a resource (RFC 6121 section 3)."""
+
+
+def privateRequest(host: IHost, stanza: Stanza) -> StanzaCondition | None:
+    """With what strangers are answered if a stanza is a request that only those may make who see presence, or None."""
+    if stanza.kind != "iq" or stanza.attrs.get("type") not in ("get", "set") or not stanza.childNames:
+        return None
+    return host.private.get(stanza.childNames[0])
 
 
 @implementer(IRouter)
@@ -59,7 +66,8 @@ class Router:
             return
         if (kind == "iq" and type not in ("result", "error")) or (kind == "presence" and type == "unavailable"):
             if not session.host.presence.passes(session, stanza):
-                self.bounce(stanza, StanzaError(StanzaCondition.SERVICE_UNAVAILABLE))
+                condition = privateRequest(session.host, stanza) or StanzaCondition.SERVICE_UNAVAILABLE
+                self.bounce(stanza, StanzaError(condition))
                 return
         session.deliver(stanza)
 

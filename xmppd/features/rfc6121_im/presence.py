@@ -269,7 +269,8 @@ class Presence:
         """See L{IPresence}."""
         sender = stanza.attrs.get("from", "")
         if stanza.kind == "iq":
-            return self.strangersMayAsk or self._sharesPresence(session, sender)
+            mayAsk = self.strangersMayAsk and self.host.private.keys().isdisjoint(stanza.childNames)
+            return mayAsk or self._sharesPresence(session, sender)
         if stanza.attrs.get("type") == "unavailable" and MUC_OCCUPANT not in stanza.childNames:
             # Who says good-bye needs no farewell (section 4.6.1). Rooms are the exception: an occupant's old nickname
             # leaves while the occupant stays (XEP-0045 section 7.6).
