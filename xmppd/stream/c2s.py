@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -64,6 +64,20 @@ VERSION = (1, 0)
 
 LANGUAGE_LENGTH = 35
 """The longest language tag that is remembered (RFC 5646 section 4.4.1)."""
+
+
+class StreamParser(Protocol):
+    """
+    What a stream wants of its parser: bytes in, events out. See L{XMLStreamParser}.
+    """
+
+    error: StreamError | None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take bytes; answer what they complete."""
+
+    def rest(self) -> None:
+        """Hold less memory until more bytes come."""
 
 
 def versionFor(header: StreamHeader | None) -> str:
@@ -150,7 +164,7 @@ class ClientStream:
         self._resume: Callable[[Any], None] | None = None
         self._backlog: list[Event] = []
         self._backlogError: StreamError | None = None
-        self._parser: XMLStreamParser | None = XMLStreamParser(self._parserLimits())
+        self._parser: StreamParser | None = self._newParser()
         self.receive: Callable[[Any], None] = self._awaitHeader
         self._deadline: IDelayedCall | None = self.clock.callLater(
             reception.limits.unauthenticatedSeconds, self._tooSlow
@@ -158,6 +172,21 @@ class ClientStream:
 
     def __repr__(self) -> str:
         return f"<ClientStream {self.id or '(new)'} from {self.address}>"
+
+    # --- how the stream is framed; other framings than that of RFC 6120 replace these, and transmit
+
+    def _newParser(self) -> StreamParser:
+        """What turns the client's bytes into events, for one stream until its restart."""
+        return XMLStreamParser(self._parserLimits())
+
+    def _opening(self, attributes: str) -> bytes:
+        """Our stream header."""
+        namespaces = f" xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}'"
+        return f"<?xml version='1.0'?><stream:stream{namespaces}{attributes}>".encode()
+
+    def _closing(self) -> bytes:
+        """The end of our stream."""
+        return b"</stream:stream>"
 
     def _parserLimits(self) -> ParserLimits:
         limits = self.reception.limits
@@ -199,7 +228,7 @@ class ClientStream:
             elif self._deadline is not None and self.bytesIn > self.reception.limits.unauthenticatedBytes:
                 self.close(StreamError(StreamCondition.POLICY_VIOLATION, "Too much was sent before the login."))
 
-    def _bySlices(self, parser: XMLStreamParser | None, events: Sequence[Event]) -> None:
+    def _bySlices(self, parser: StreamParser | None, events: Sequence[Event]) -> None:
         """
         Act on many events; when that takes long the rest waits for another turn of the reactor, so that one peer's
         chunk never holds up everybody. Stops if the stream was restarted or closed.
@@ -290,8 +319,9 @@ class ClientStream:
         self._headerSent = True
         target = f" to='{escapeAttribute(header.sender)}'" if header is not None and header.sender else ""
         self.write(
-            f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}'"
-            f"{versionFor(header)} xml:lang='en' id='{self.id}' from='{escapeAttribute(domain)}'{target}>".encode()
+            self._opening(
+                f"{versionFor(header)} xml:lang='en' id='{self.id}' from='{escapeAttribute(domain)}'{target}"
+            )
         )
 
     def _usable(self, host: IHost) -> list[IStreamFeature]:
@@ -395,7 +425,7 @@ class ClientStream:
             return
         self._headerSent = False
         self._backlogError = None
-        self._parser = XMLStreamParser(self._parserLimits())
+        self._parser = self._newParser()
         self.receive = self._awaitHeader
 
     def established(self, session: ISession) -> None:
@@ -498,7 +528,9 @@ class ClientStream:
             if not self._headerSent:
                 self.id = self.reception.entropy.token()
                 self._sendHeader(None, self.host.domain if self.host is not None else "")
-            self.write((b"" if error is None else error.toBytes()) + b"</stream:stream>")
+            if error is not None:
+                self.write(error.toBytes())
+            self.write(self._closing())
         self.write = nothing  # whoever comes late has nothing to say behind the end of the stream
         session, self.session = self.session, None
         if session is not None:

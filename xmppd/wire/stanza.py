@@ -226,11 +226,18 @@ class Stanza:
     def declared(self) -> bytes:
         """
         The bytes with every namespace they need on the start tag, for framings that have no stream header (RFC 7395
-        section 3.3.2).
+        section 3.3.3).
         """
         raw = self.raw
-        name, start = _head(raw)
-        bound = {found[1] for found in _ATTRIBUTE.finditer(start, len(name))}
+        kind = self.kind
+        if kind and b"stream:" not in raw:
+            start = START_TAG.match(raw)
+            assert start is not None  # the parser has seen this tag
+            if b"xmlns" not in start[0]:  # quicker, and nearly always so
+                length = NAME_LENGTHS[kind]
+                return b"%b xmlns='jabber:client'%b" % (raw[:length], raw[length:])
+        name, head = _head(raw)
+        bound = {found[1] for found in _ATTRIBUTE.finditer(head, len(name))}
         declarations = b""
         if b"xmlns" not in bound:
             declarations = b" xmlns='jabber:client'"

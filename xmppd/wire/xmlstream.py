@@ -295,6 +295,11 @@ class XMLStreamParser:
         self._window = b""
         return events
 
+    @property
+    def between(self) -> bool:
+        """Whether nothing has begun that isn't complete: the input stands between two stanzas."""
+        return self._depth == 1 and not self._pending
+
     def rest(self) -> None:
         """
         Give expat's memory back until more bytes come, about 10 kB. Does nothing unless the stream is between two
