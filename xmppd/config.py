@@ -184,8 +184,87 @@ PACES = (
 )
 """The fields of L{Limits} that C{enabled = false} sets to 0."""
 
+GUEST_PACES = (
+    "stanzasPerSecond",
+    "bytesPerSecond",
+    "recipientsPerMinute",
+    "refusalsPerMinute",
+    "addressStanzasPerSecond",
+    "addressBytesPerSecond",
+    "addressRecipientsPerMinute",
+    "guestsPerAddress",
+)
+"""The fields of L{GuestConfig} that do so, too."""
+
+STORED = ("private", "vcard", "roster", "pubsub", "registration", "block", "upload", "push")
+"""The kinds of data that guests can be kept from storing."""
+
 CONTACTS = ("abuse", "admin", "feedback", "sales", "security", "status", "support")
 """The roles whose addresses a host can publish (XEP-0157)."""
+
+
+PROFILES = ("public", "private", "specialized")
+"""The profiles of restrictions on guests (XEP-0175 section 2); L{xmppd.restrict.profiles} says what is in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuestConfig:
+    """
+    C{[host."DOMAIN".guest]}: what guests may do. None: as the profile has it. 0 means no limit for paces (the fields
+    in L{GUEST_PACES}) and for C{lifetimeSeconds}, else it means none at all.
+
+    @ivar serverResource: whether the server makes up the resource, whatever the client asks for.
+    @ivar remote: whether guests may exchange stanzas with users of other servers.
+    @ivar services: domains of services and components that guests may reach; C{*} for all.
+    @ivar users: bare JIDs of this server's users whom guests may reach; C{*} for all.
+    @ivar stanzasPerSecond: stanzas a guest may send a second in the long run.
+    @ivar burstStanzas: stanzas a guest may send at once after a silence.
+    @ivar bytesPerSecond: octets a guest may send a second in the long run.
+    @ivar burstBytes: octets a guest may send at once after a silence; no less than C{stanzaBytes}.
+    @ivar stanzaBytes: octets of one stanza.
+    @ivar recipientsPerMinute: how many different addresses a guest may write to in a minute.
+    @ivar refusalsPerMinute: how often in a minute the paces may be exceeded before the session ends.
+    @ivar addressStanzasPerSecond: stanzas all guests of one address (IPv6: one /64) may send a second.
+    @ivar addressBytesPerSecond: octets they may send a second.
+    @ivar addressRecipientsPerMinute: how many different addresses they may write to in a minute.
+    @ivar guestsPerAddress: guests from one address at a time.
+    @ivar guestsMax: guests at a time.
+    @ivar resources: sessions of one guest at a time.
+    @ivar rooms: rooms a guest may be in at a time.
+    @ivar bytestreams: SOCKS5 bytestreams a guest may have through this server's proxy at a time.
+    @ivar lifetimeSeconds: after how long a session ends.
+    @ivar warningSeconds: how long before that its user is told.
+    @ivar storage: kinds of data a guest may store; C{*} for all.
+    @ivar storageBytes: octets a guest may write in a session.
+    @ivar banHours: how long a ban lasts if nobody says otherwise.
+    @ivar moderatorBanHours: for how long moderators of rooms may ban at most.
+    """
+
+    serverResource: bool | None = option(readers.flag, None)
+    remote: bool | None = option(readers.flag, None)
+    services: tuple[str, ...] | None = option(readers.starOr(readers.domain), None)
+    users: tuple[str, ...] | None = option(readers.starOr(readers.bareJID), None)
+    stanzasPerSecond: int | None = option(_pace, None)
+    burstStanzas: int | None = option(_count, None)
+    bytesPerSecond: int | None = option(_pace, None)
+    burstBytes: int | None = option(readers.number(10_000), None)
+    stanzaBytes: int | None = option(readers.number(10_000, 64 << 20), None)
+    recipientsPerMinute: int | None = option(_pace, None)
+    refusalsPerMinute: int | None = option(_pace, None)
+    addressStanzasPerSecond: int | None = option(_pace, None)
+    addressBytesPerSecond: int | None = option(_pace, None)
+    addressRecipientsPerMinute: int | None = option(_pace, None)
+    guestsPerAddress: int | None = option(_pace, None)
+    guestsMax: int | None = option(_count, None)
+    resources: int | None = option(_count, None)
+    rooms: int | None = option(readers.number(0), None)
+    bytestreams: int | None = option(readers.number(0), None)
+    lifetimeSeconds: int | None = option(readers.number(60, zero="no end"), None)
+    warningSeconds: int | None = option(readers.number(0), None)
+    storage: tuple[str, ...] | None = option(readers.starOr(readers.choice(*STORED)), None)
+    storageBytes: int | None = option(readers.number(0), None)
+    banHours: int | None = option(readers.number(1, 87_600), None)
+    moderatorBanHours: int | None = option(readers.number(0, 87_600), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +276,7 @@ class HostConfig:
     @ivar accounts: whether it has registered accounts.
     @ivar registration: who may register one: "closed" (administrators only), "open", "invite".
     @ivar guests: "off", or the profile of restrictions on guests: "public", "private", "specialized" (XEP-0175).
+    @ivar guest: what is otherwise than in the profile.
     @ivar admins: bare JIDs that administrate the host.
     @ivar resourceConflict: what happens if a client asks for a resource in use: "replace" the old session, "refuse"
         the new one, or "rename" it (RFC 6120 section 7.7.2.2).
@@ -212,7 +292,8 @@ class HostConfig:
     table: str = "host"
     accounts: bool = option(readers.flag, True)
     registration: str = option(readers.choice("closed", "open", "invite"), "closed")
-    guests: str = option(readers.choice("off", "public", "private", "specialized"), "off")
+    guests: str = option(readers.choice("off", *PROFILES), "off")
+    guest: GuestConfig = GuestConfig()
     admins: tuple[str, ...] = option(readers.bareJIDs, ())
     resourceConflict: str = option(readers.choice("replace", "refuse", "rename"), "replace")
     scramIterations: int = option(readers.number(MINIMUM_ITERATIONS, 10_000_000), MINIMUM_ITERATIONS)
@@ -425,7 +506,9 @@ def _domains(reading: Reading, key: str, document: dict[str, Any]) -> list[tuple
 
 def _host(reading: Reading, place: str, domain: str, table: dict[str, Any], shared: Tables) -> HostConfig:
     """One host; what all hosts' features are told stands in for what this host's are not."""
-    host = _section(reading, place, HostConfig, table, domain=domain)
+    own = {key: value for key, value in table.items() if key != "guest"}
+    guest = _section(reading, f"{place}.guest", GuestConfig, table.get("guest", {}))
+    host = _section(reading, place, HostConfig, own, domain=domain, guest=guest)
     if not host.accounts and host.guests == "off":
         remedy = 'set accounts = true, or guests to "public", "private" or "specialized"'
         reading.complain(f"{place}.accounts", "nobody could log in: neither accounts nor guests", remedy)

@@ -221,10 +221,12 @@ def domain(reading: Reading, value: str) -> str:
 
 def bareJIDs(reading: Reading, value: object) -> tuple[str, ...]:
     """A list of bare JIDs of accounts, made canonical."""
-    return tuple(_bareJID(text(reading, item)) for item in expect(value, list, 'a list, like ["admin@example.org"]'))
+    return tuple(bareJID(reading, item) for item in expect(value, list, 'a list, like ["admin@example.org"]'))
 
 
-def _bareJID(string: str) -> str:
+def bareJID(reading: Reading, value: object) -> str:
+    """The bare JID of an account, made canonical."""
+    string = text(reading, value)
     remedy = "write a bare JID, like admin@example.org"
     try:
         address = jid.parse(string)
@@ -233,6 +235,20 @@ def _bareJID(string: str) -> str:
     if address.local is None or address.resource is not None:
         raise Refused(f"`{string}` is not the bare JID of an account", remedy)
     return str(address)
+
+
+def starOr(read: Reader) -> Reader:
+    """A reader of lists whose items C{read} reads, or which are a star alone: everything."""
+
+    def readList(reading: Reading, value: object) -> tuple[str, ...]:
+        items = expect(value, list, 'a list of texts, or ["*"] for all')
+        if items == ["*"]:
+            return ("*",)
+        if "*" in items:
+            raise Refused("a star stands for everything", 'write ["*"] alone')
+        return tuple(read(reading, text(reading, item)) for item in items)
+
+    return readList
 
 
 def addresses(reading: Reading, value: object) -> tuple[str, ...]:
