@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from xmppd.wire.element import Element
-    from xmppd.wire.errors import StanzaCondition, StanzaError, StreamError
+    from xmppd.wire.errors import SASLError, StanzaCondition, StanzaError, StreamError
     from xmppd.wire.jid import JID
     from xmppd.wire.stanza import Stanza
 
@@ -372,6 +372,7 @@ class IAnonymousAccount(IAccount):
     """The avatar of a guest; C{logout} is where the ledger is undone (XEP-0175)."""
 
     trace: str | None = Attribute("Trace data for the audit log only (RFC 4505), or None.")
+    fresh: bool = Attribute("Whether nobody has been this guest before: then nothing can be stored of it.")
 
 
 class IPeer(Interface):
@@ -793,6 +794,12 @@ class IHost(Interface):
         "The folder in which features of this domain may keep files; made by who needs it. None where there is none."
     )
     bytestreams: IBytestreams | None = Attribute("Decides about SOCKS5 connections; set by the feature that does.")
+    guests: IGuests | None = Attribute("What guests may do, and who is banned; None where there are no guests.")
+    guestless: set[str] = Attribute("Bare JIDs of accounts whose users don't want to be reached by guests.")
+    blank: set[str] = Attribute(
+        "Bare JIDs of new guests while L{bind} waits for the hook C{loading}: nothing is stored of them, so nothing has"
+        " to be read."
+    )
     stopping: bool = Attribute("Whether the server is shutting down: new streams are refused.")
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
@@ -857,6 +864,57 @@ class IHost(Interface):
 
     def option(feature: str, key: str) -> Any:
         """The value of a feature's option on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """
+    An address from which no guest may come for a while. Which address it is isn't known, only its hash.
+
+    @ivar id: the hash.
+    @ivar since: seconds since the epoch.
+    @ivar expires: the same.
+    @ivar by: who banned.
+    @ivar guest: the bare JID of the guest who was banned, or empty.
+    @ivar reason: for people, or empty.
+    """
+
+    id: str
+    since: float
+    expires: float
+    by: str = ""
+    guest: str = ""
+    reason: str = ""
+
+
+class IGuests(Interface):
+    """The guests of one host: what they may do, and who is banned (XEP-0175)."""
+
+    allowed: Any = Attribute("L{xmppd.config.GuestConfig} in force, without gaps.")
+
+    def refusal(address: str) -> SASLError | None:
+        """Why no guest may log in from an address, or None. To be asked before anything else, by every way of login."""
+
+    def bans() -> Sequence[Ban]:
+        """Those that hold, the one that ends first first."""
+
+    def ban(
+        whom: str, by: str, reason: str = "", seconds: float | None = None, most: float | None = None
+    ) -> Deferred[Ban]:
+        """
+        Ban the address of a guest who is here, and end all sessions of guests from there. Fails with StanzaError:
+        C{item-not-found} if there is no such guest; C{resource-constraint} if there are too many bans.
+
+        @param whom: the JID of a guest, or an IP address.
+        @param seconds: for how long; as configured if None.
+        @param most: shorten it to that.
+        """
+
+    def unban(id: str) -> Deferred[bool]:
+        """End a ban, by its id or by the address; answers whether there was one."""
+
+    def reconfigure() -> None:
+        """The host's configuration has changed."""
 
 
 class IRegistrar(Interface):
@@ -1111,6 +1169,12 @@ class IRooms(Interface):
 
     def seesJIDs(room: str, jid: JID) -> bool:
         """Whether somebody may know who the occupants of a room are."""
+
+    def guestsBehind(room: str, nick: str, moderator: JID) -> Sequence[str]:
+        """
+        The full JIDs of the clients behind an occupant who is a guest of this server, for a moderator of the room.
+        Raises StanzaError: forbidden for anybody else; item-not-found; not-acceptable for an occupant who is no guest.
+        """
 
     def isArchived(room: str) -> bool:
         """Whether there is such a room, and it is archived."""

@@ -29,6 +29,7 @@ from xmppd.ixmppd import (
     ICustody,
     IDestination,
     IEntropy,
+    IGuests,
     IHost,
     IInvitations,
     IPasswords,
@@ -125,6 +126,9 @@ class Host:
         self.web: IWeb | None = None
         self.folder: Path | None = None
         self.bytestreams: IBytestreams | None = None
+        self.guests: IGuests | None = None
+        self.guestless: set[str] = set()
+        self.blank: set[str] = set()
         self.registrar = Registrar(self)
         self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
         self.hooks.removed.addObserver(self.vanished)
@@ -422,7 +426,12 @@ class Host:
         resource = self._allowedResource(stream, resource)
         bare = account.jid.bare
         full = self._freeResource(bare, resource)
-        await self._load(bare)
+        if account.anonymous and getattr(account, "fresh", False) and bare not in self.sessions:
+            self.blank.add(bare)
+        try:
+            await self._load(bare)
+        finally:
+            self.blank.discard(bare)
         while self._lost(full):
             full = self._freeResource(bare, resource)
             await self._load(bare)
