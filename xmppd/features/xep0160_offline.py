@@ -134,6 +134,13 @@ class Held:
         if self._passed:
             self._handOver()
 
+    def failed(self) -> None:
+        """See L{ICustody}: it waits here all the same."""
+
+    def line(self) -> Sequence[ICustody]:
+        """See L{ICustody}."""
+        return ()
+
     def _handOver(self) -> None:
         """The row is the next custody's, or of no use any more: then the client has the message."""
         assert self.row is not None
@@ -526,6 +533,6 @@ feature = Feature(
     name=NAME,
     specs=(Spec("XEP-0160", "1.0.1"), Spec("XEP-0203", "2.0"), Spec("XEP-0334", "1.0.0")),
     namespaces=(ns.OFFLINE,),
-    after=("xep0191_blocking", "xep0280_carbons", "xep0313_archive", "xep0357_push"),
+    after=("xep0191_blocking", "xep0280_carbons", "xep0313_archive", "xep0357_push", "xep0198_sm"),
     join=join,
 )

@@ -208,7 +208,7 @@ class ManagementTestCase(SynchronousTestCase):
         """Start a server on the store, some time after the last one."""
         now = self.rig.clock.seconds() if hasattr(self, "rig") else 0
         count = self.rig.host.entropy.count if hasattr(self, "rig") else 0
-        self.rig = Rig(im, offline, sm, carbons, csi, limits=self.limits, store=self.store)
+        self.rig = Rig(im, sm, offline, carbons, csi, limits=self.limits, store=self.store)
         self.rig.host.entropy.count = count
         if now:
             self.rig.clock.advance(now + seconds - self.rig.clock.seconds())

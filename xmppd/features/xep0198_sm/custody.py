@@ -4,21 +4,24 @@ The custody of messages for clients without stream management.
 Such a client never says what it has. The best that can be known is that its kernel has acknowledged every byte: when
 nothing of its stream is unsent any more, everything it was sent before has arrived at its machine. A client whose
 messages are at risk is looked at now and then until that is so. What its senders can't wait for is written to the
-spool, held by a token of this session that no crash survives: after a crash it is an offline message.
+spool, held by a token of this session that no crash survives: after a crash it is an offline message. What is at risk
+when the connection is lost is written at once, since what comes next for the account is, and must not come before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppd.features.xep0198_sm.queue import outlasts
 from xmppd.features.xep0198_sm.settlement import tidy
-from xmppd.ixmppd import ICustody, IHost, ISession, SpooledMessage
+from xmppd.ixmppd import ICustody, IHost, ISession, SpooledMessage, StoreUnavailable
+from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.stanza import Stanza
 
 if TYPE_CHECKING:
@@ -47,6 +50,13 @@ class Settled:
     def stored(self, id: int) -> None:
         """See L{ICustody}."""
 
+    def failed(self) -> None:
+        """See L{ICustody}."""
+
+    def line(self) -> Sequence[ICustody]:
+        """See L{ICustody}."""
+        return ()
+
 
 SETTLED: Final = Settled()
 
@@ -56,38 +66,47 @@ class PlainCustody:
     """
     The custody of one message for a client without stream management.
 
+    @ivar stanza: the message.
     @ivar row: where the spool has it, or None.
-    @ivar done: whether the client has it.
+    @ivar done: whether the client has it, or its sender knows that it may not.
     """
 
-    __slots__ = ("_ledger", "_stamp", "_stanza", "done", "row")
+    __slots__ = ("_ledger", "_stamp", "done", "row", "stanza")
 
     def __init__(self, ledger: Ledger, stanza: Stanza, stamp: float) -> None:
         self._ledger = ledger
-        self._stanza = stanza
         self._stamp = stamp
+        self.stanza = stanza
         self.row: int | None = None
         self.done = False
 
     def message(self) -> SpooledMessage | None:
         """See L{ICustody}."""
+        if not self.done and self.row is None and not self._ledger.over:
+            self._ledger.look()
+        return None if self.done or self.row is not None else self.record()
+
+    def record(self) -> SpooledMessage:
+        """The message as it is stored."""
         ledger = self._ledger
-        if self.done or self.row is not None:
-            return None
-        if not ledger.over:
-            ledger.look()
-            if self.done:
-                return None
-        return SpooledMessage(ledger.bare, self._stanza.raw, self._stamp, None if ledger.over else ledger.token)
+        return SpooledMessage(ledger.bare, self.stanza.raw, self._stamp, None if ledger.over else ledger.token)
 
     def stored(self, id: int) -> None:
         """See L{ICustody}."""
-        if self.done:
+        if self.done or self.row is not None:
             self._ledger.discard([id])
             return
         self.row = id
         if self._ledger.over:
             self._ledger.release()
+
+    def failed(self) -> None:
+        """See L{ICustody}."""
+        self._ledger.late = True
+
+    def line(self) -> Sequence[ICustody]:
+        """See L{ICustody}."""
+        return self._ledger.line()
 
 
 class Ledger:
@@ -97,6 +116,7 @@ class Ledger:
     @ivar bare: the account.
     @ivar token: what its messages are held by.
     @ivar over: whether the session has ended.
+    @ivar late: whether something could not be written, so that messages are written together, in order.
     """
 
     def __init__(self, host: IHost, session: ISession, token: str) -> None:
@@ -106,6 +126,7 @@ class Ledger:
         self.bare = session.bare
         self.token = token
         self.over = False
+        self.late = False
         self._open: list[PlainCustody] = []
         self._looks = 0
         self._looked = 0.0
@@ -140,6 +161,52 @@ class Ledger:
                 rows.append(custody.row)
         return self.discard(rows) if rows else None
 
+    def line(self) -> Sequence[ICustody]:
+        """What has to be written together, in order (L{ICustody.line})."""
+        unwritten = [each for each in self._open if each.row is None] if self.late else []
+        self.late = bool(unwritten)
+        return unwritten
+
+    def precede(self, sender: str) -> None:
+        """Something of this sender is about to be stored for the account: write first what the client may not have."""
+        self.look()
+        unwritten = [each for each in self._open if each.row is None and each.stanza.attrs.get("from") == sender]
+        if unwritten:
+            self._write(unwritten)
+
+    def _write(self, custodies: Sequence[PlainCustody]) -> Deferred[None]:
+        """Write what has no row; who has promised something for it waits until that is done."""
+        done: Deferred[None] = Deferred()
+        messages = []
+        for each in custodies:
+            messages.append(each.record())
+            if each.stanza.promise is not None:
+                each.stanza.promise.append(done)
+        maybeDeferred(self._host.spool.add, messages).addBoth(self._written, custodies, self.over, done)
+        return done
+
+    def _written(self, rows: Any, custodies: Sequence[PlainCustody], over: bool, done: Deferred[None]) -> None:
+        if isinstance(rows, Failure):
+            if rows.check(StoreUnavailable) is None:
+                log.failure("storing messages failed", rows)
+            self.late = True
+            if over:
+                self._refuse(custodies)
+        else:
+            for custody, row in zip(custodies, rows, strict=True):
+                if over and not custody.done and custody.row is None:
+                    custody.row = row  # an offline message, which nobody holds
+                else:
+                    custody.stored(row)
+        done.callback(None)
+
+    def _refuse(self, custodies: Sequence[PlainCustody]) -> None:
+        """The store does not keep what the session has left: as with all that is for somebody who is away."""
+        for each in custodies:
+            if not each.done and each.row is None:
+                each.done = True
+                self._host.router.bounce(each.stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT))
+
     def _lookAgain(self) -> None:
         self._next = None
         self.look()
@@ -173,9 +240,15 @@ class Ledger:
         if self._open and self._stream is not None and not self._stream.unsent():
             return self._settle()
         left, self._open = self._open, []
-        if any(custody.row is not None for custody in left):
-            return self.release()
-        return None
+        unwritten = [custody for custody in left if custody.row is None]
+        acts = [self.release()] if len(unwritten) < len(left) else []
+        if unwritten:
+            acts.append(self._write(unwritten))
+        return gatherResults(acts).addCallback(_nothing) if acts else None
+
+
+def _nothing(_: object) -> None:
+    """Only the moment counts."""
 
 
 class Custodies:

@@ -31,7 +31,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -112,10 +112,13 @@ class Management:
         "_estate",
         "_expiry",
         "_farewell",
+        "_fresh",
         "_host",
+        "_late",
         "_leftovers",
         "_mostEntries",
         "_mostOctets",
+        "_next",
         "_now",
         "_owed",
         "_owner",
@@ -125,7 +128,6 @@ class Management:
         "_spooled",
         "_stalled",
         "_unsaved",
-        "_unspooled",
         "_waiting",
         "_writing",
         "bare",
@@ -172,7 +174,9 @@ class Management:
         self._beat: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
         self._leftovers: list[int] = []
-        self._unspooled = False
+        self._late = False
+        self._fresh: list[Entry] = []
+        self._next: Deferred[None] | None = None
         self._spooled: list[Deferred[None]] = []
         self._writing = False
         self._unsaved = False
@@ -388,41 +392,106 @@ class Management:
         self._startBeat()
 
     def _arrived(self, entry: Entry) -> None:
-        """A stanza for a client that is not connected."""
-        if not self.durable or entry.stanza.kind != "message" or fleeting(entry.stanza):
-            return
-        self.spool([entry])
+        """A stanza for a client that is not connected. Behind messages that could not be written it waits like them."""
+        if self.durable and not self._late and self._isKept(entry):
+            self.spool([entry])
+
+    def _isKept(self, entry: Entry) -> bool:
+        """Whether an entry is written, as long as nobody says that he has it."""
+        stanza = entry.stanza
+        return stanza.kind == "message" and (not fleeting(stanza) if self.durable else outlasts(stanza))
 
     def spool(self, entries: Sequence[Entry]) -> None:
-        """Write messages of the queue; whoever has promised something for them waits until that is done."""
-        pairs = [(entry, message) for entry in entries if (message := entry.message()) is not None]
-        if not pairs:
+        """
+        Write messages of the queue, when what was to be written before is; whoever has promised something for them
+        waits until that is done.
+        """
+        entries = [entry for entry in entries if entry.message() is not None]
+        if not entries:
             return
-        done: Deferred[None] = Deferred()
-        self._spooled.append(done)
-        for entry, _ in pairs:
+        done = self._next
+        if done is None:
+            done = self._next = Deferred()
+            self._spooled.append(done)
+        self._fresh += entries
+        for entry in entries:
             if entry.stanza.promise is not None:
                 entry.stanza.promise.append(done)
+        self._spoolFresh()
 
-        def wrote(rows: Any) -> None:
+    def _spoolFresh(self) -> None:
+        """Write what has come meanwhile: one write at a time, for none may fail with a later one under way."""
+        done = self._next
+        if done is None or len(self._spooled) > 1:
+            return
+        self._next = None
+        fresh, self._fresh = self._fresh, []
+        self._write(self._unwritten() if self._late else fresh, done)
+
+    def precede(self, sender: str) -> None:
+        """
+        Something of this sender is about to be stored for the account: write first what was promised and what the
+        client may not have. After a crash it would come behind it otherwise.
+        """
+        promised = [entry for entry in self._unwritten() if entry.stanza.promise is not None]
+        entries = [entry for entry in promised if entry.stanza.attrs.get("from") == sender]
+        if entries:
+            done: Deferred[None] = Deferred()
+            self._spooled.append(done)
+            self._write(entries, done)
+
+    def _write(self, entries: Sequence[Entry], done: Deferred[None]) -> None:
+        pairs = [(entry, message) for entry in entries if (message := entry.message()) is not None]
+        if pairs:
+            maybeDeferred(self._host.spool.add, [message for _, message in pairs]).addBoth(self._wrote, pairs, done)
+        else:
+            self._wrote((), (), done)
+
+    def _wrote(self, rows: Any, pairs: Sequence[tuple[Entry, SpooledMessage]], done: Deferred[None]) -> None:
+        refused = False
+        if not isinstance(rows, Failure):
+            for (entry, _), row in zip(pairs, rows, strict=True):
+                entry.stored(row)
+            self._late = self._late and bool(self._unwritten())
+        elif rows.check(StoreUnavailable) is None:
+            log.failure("storing messages failed", rows)
+        else:
+            refused = True
+            self.fallBehind()
+        self._spooled.remove(done)
+        done.callback(None)
+        if refused:
+            self._desist()
+        else:
+            self._spoolFresh()
+
+    def _desist(self) -> None:
+        """The store does not write: what has come meanwhile waits for the next beat, and its promises for nothing."""
+        done, self._next = self._next, None
+        self._fresh = []
+        if done is not None:
             self._spooled.remove(done)
-            if not isinstance(rows, Failure):
-                for (entry, _), row in zip(pairs, rows, strict=True):
-                    entry.stored(row)
-            elif rows.check(StoreUnavailable) is None:
-                log.failure("storing messages failed", rows)
-            else:
-                self._unspooled = True
-                self._startBeat()
             done.callback(None)
 
-        self._host.spool.add([message for _, message in pairs]).addBoth(wrote)
+    def fallBehind(self) -> None:
+        """See L{xmppd.features.xep0198_sm.queue.Keeper}: from now on messages are written together, in order."""
+        self._late = True
+        self._startBeat()
+
+    def line(self) -> Sequence[Entry]:
+        """See L{xmppd.features.xep0198_sm.queue.Keeper}."""
+        return self._unwritten() if self._late else ()
+
+    def _unwritten(self) -> list[Entry]:
+        """The messages of the queue that are to be written and are not, in order."""
+        return self.queue.where(lambda entry: entry.row is None and self._isKept(entry))
 
     def _spoolQueue(self) -> None:
-        """Write every message of the queue that isn't written."""
-        self._unspooled = False
+        """Write every message of the queue that isn't written. Of a client that can't be resumed only promises are."""
+        unwritten = self._unwritten()
         if self.durable:
-            self.spool(self.queue.where(lambda entry: entry.stanza.kind == "message" and not fleeting(entry.stanza)))
+            self.spool(unwritten)
+        self._late = self._late and bool(unwritten)
 
     # --- the record
 
@@ -483,7 +552,7 @@ class Management:
                 self.ask(stream)
             if self.told != self.received:
                 self._settleUnasked()
-        if self._unspooled:
+        if self._late:
             self._spoolQueue()
         if self._changed():
             self.save()
@@ -493,7 +562,7 @@ class Management:
 
     def _outstanding(self) -> bool:
         connected = self.session.stream is not None and (bool(self.queue.entries) or self.told != self.received)
-        return connected or self._unspooled or bool(self._leftovers)
+        return connected or self._late or bool(self._leftovers)
 
     def _silent(self, stream: IClientStream) -> None:
         """No answer has come: the connection is as good as gone."""
@@ -650,7 +719,7 @@ class Management:
                 return
             self.letGo(stream, error)
             self.session.detached()
-        if self._unspooled:
+        if self._late:
             self._spoolQueue()
         for _ in range(PARKING_LOOKS):
             if not self._settling and not self._spooled:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from zope.interface import implementer
@@ -128,6 +128,12 @@ class Keeper(Protocol):
     def strayed(self, row: int) -> None:
         """A row was written for somebody whose session has ended meanwhile."""
 
+    def fallBehind(self) -> None:
+        """Something could not be written."""
+
+    def line(self) -> Sequence[Entry]:
+        """What has to be written together, in order, since something could not be written."""
+
 
 @implementer(ICustody)
 class Entry:
@@ -167,6 +173,15 @@ class Entry:
             self.keeper.strayed(id)
         else:
             self.row = id
+
+    def failed(self) -> None:
+        """See L{ICustody}."""
+        if self.message() is not None:
+            self.keeper.fallBehind()
+
+    def line(self) -> Sequence[Entry]:
+        """See L{ICustody}."""
+        return self.keeper.line()
 
 
 class Queue:

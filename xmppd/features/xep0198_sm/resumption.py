@@ -108,6 +108,7 @@ class StreamManagement:
         host.hooks.ended.addObserver(self.ended)
         host.hooks.loading.addObserver(self.departed)
         host.hooks.available.addObserver(self.available)
+        host.hooks.undeliverable.addChange(self.preceded)
         host.hooks.starting.addObserver(self.restore)
         host.hooks.stopping.addObserver(self.stop)
 
@@ -245,6 +246,18 @@ class StreamManagement:
             management.acknowledged(h)
 
     # --- moments of the host
+
+    def preceded(self, stanza: Stanza, bare: str) -> Stanza:
+        """
+        The hook C{undeliverable}: a message is about to be stored though the account has sessions, none of which takes
+        it. What they have not acknowledged of its sender is stored first.
+        """
+        if stanza.promise is not None:
+            for session in self._host.sessions.get(bare, {}).values():
+                for what in (session.slots.get(NAME), session.slots.get(CUSTODY_SLOT)):
+                    if what is not None:
+                        what.precede(stanza.attrs.get("from", ""))
+        return stanza
 
     def available(self, session: ISession, first: bool) -> None:
         """The presence has changed, which is part of what is saved."""

@@ -35,6 +35,7 @@ MENDING: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 TIDYING: Final = 100
 """How many attempts there are at that. What is not tidied up then, the next start finds."""
 
+Pair = tuple[ICustody, SpooledMessage]
 Write = Callable[[Sequence[SpooledMessage]], "Deferred[Sequence[int]]"]
 
 
@@ -74,7 +75,7 @@ def _noted(failure: Failure) -> None:
         log.failure("what a message waited for has failed", failure)
 
 
-def unsettled(stanza: Stanza) -> list[tuple[ICustody, SpooledMessage]]:
+def unsettled(stanza: Stanza) -> list[Pair]:
     """The custodies of a promise that the store has to take over."""
     left = []
     for item in stanza.promise or ():
@@ -84,6 +85,27 @@ def unsettled(stanza: Stanza) -> list[tuple[ICustody, SpooledMessage]]:
         if message is not None:
             left.append((item, message))
     return left
+
+
+def lined(left: Sequence[Pair]) -> list[Pair]:
+    """
+    What has to be stored, and what has to be stored with it: the store's order is the order in which messages come
+    after a crash, so one that failed must not be stored behind another of its sender.
+    """
+    found: list[Pair] = []
+    seen: set[int] = set()
+    for custody, message in left:
+        if id(custody) in seen:
+            continue
+        for each in custody.line():
+            earlier = each.message()
+            if earlier is not None and id(each) not in seen:
+                seen.add(id(each))
+                found.append((each, earlier))
+        if id(custody) not in seen:
+            seen.add(id(custody))
+            found.append((custody, message))
+    return found
 
 
 def settled(stanza: Stanza) -> bool:
@@ -135,9 +157,12 @@ class Settlement:
                 turns += 1
                 await later(self._host.clock, 0)
                 continue
+            left = lined(left)
             try:
                 rows = await self._write([message for _, message in left])
             except StoreUnavailable:
+                for custody, _ in left:
+                    custody.failed()
                 if tries == len(PAUSES):
                     self._giveUp()
                     return
