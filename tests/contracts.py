@@ -419,6 +419,19 @@ class AccountStoreContract(_StoreCase):
         self.assertIsNone((await self.store.accounts.keys(ROMEO, "sha1"))[1])
         self.assertEqual((await self.store.accounts.keys(ROMEO, "sha256"))[1].iterations, 30000)
 
+    async def test_addKeys(self):
+        """Keys for one more hash are added beside those that are there; never twice, nor beside others or none."""
+        accounts = self.store.accounts
+        await accounts.create(ROMEO, [someKeys("sha1")], 1.0)
+        self.assertIs(await accounts.addKeys(ROMEO, someKeys("sha256"), someKeys("sha1", 20000)), False)
+        self.assertIs(await accounts.addKeys(ROMEO, someKeys("sha256"), someKeys("sha512")), False)
+        self.assertIs(await accounts.addKeys(JULIET, someKeys("sha256"), someKeys("sha1")), False)
+        self.assertIsNone((await accounts.keys(ROMEO, "sha256"))[1])
+        self.assertIs(await accounts.addKeys(ROMEO, someKeys("sha256"), someKeys("sha1")), True)
+        self.assertIs(await accounts.addKeys(ROMEO, someKeys("sha256", 30000), someKeys("sha1")), False)
+        self.assertEqual((await accounts.keys(ROMEO, "sha256"))[1], someKeys("sha256"))
+        self.assertEqual((await accounts.keys(ROMEO, "sha1"))[1], someKeys("sha1"))
+
     async def test_twoKeysForOneHash(self):
         """Two keys for one hash are a mistake."""
         self.assertRaises(ValueError, self.store.accounts.create, ROMEO, [someKeys(), someKeys()], 1.0)

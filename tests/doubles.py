@@ -142,6 +142,8 @@ class FakeStream:
         self.waits: list[Deferred[Any]] = []
         self.queued = 0
         self.slots: dict[str, Any] = {}
+        self.sender: str | None = None
+        self.only: frozenset[str] | None = None
         self.reception: IReception = FakeReception(host, clock)
         self.transport = cast(IStreamTransport, None)
 
@@ -163,9 +165,20 @@ class FakeStream:
     def startTLS(self) -> None:
         """See L{IClientStream}."""
 
-    def authenticated(self, account: IAccount, mechanism: str) -> None:
+    def authenticated(self, account: IAccount, mechanism: str, restart: bool = True) -> None:
         """See L{IClientStream}."""
         self.account, self.mechanism = account, mechanism
+
+    def features(self) -> bytes:
+        """See L{IClientStream}."""
+        return b"<stream:features/>"
+
+    def hold(self) -> None:
+        """See L{IClientStream}."""
+
+    def release(self, *first: bytes) -> None:
+        """See L{IClientStream}."""
+        self.written += first
 
     def established(self, session: ISession) -> None:
         """See L{IClientStream}."""

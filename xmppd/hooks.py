@@ -25,7 +25,7 @@ from xmppd.wire.errors import StanzaError
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from xmppd.ixmppd import Request
+    from xmppd.ixmppd import ILoginFeature, ISession, ITokens, Request
 
 
 class Unanswered(StanzaError):
@@ -299,6 +299,35 @@ class DiscoItem:
         """The C{<item/>}."""
         attrs = {"jid": self.jid, **({"name": self.name} if self.name else {})}
         return Element("item", ns.DISCO_ITEMS, attrs if self.node is None else {**attrs, "node": self.node})
+
+
+# --- login --------------------------------------------------------------------------------------------------------
+
+Enabling = Callable[["ISession", Element], "Awaitable[bytes] | bytes"]
+"""Called with a new session and what the client asks for; answers what to tell it in C{<bound/>}."""
+
+
+@dataclass(slots=True, eq=False)
+class Inline:
+    """
+    What one host negotiates along with a login (XEP-0388) and along with a resource (XEP-0386).
+
+    @ivar features: with a login, in the order in which they act.
+    @ivar bindable: with a resource: the names under which they are offered, and what they do, by the name of the
+        element that asks for it.
+    @ivar bound: called with each session that was made along with a login; answers what C{<bound/>} says in any case.
+    @ivar tokens: what knows tokens, or None.
+    """
+
+    features: list[ILoginFeature] = field(default_factory=list)
+    bindable: dict[str, tuple[str, Enabling]] = field(default_factory=dict)
+    bound: list[Callable[[ISession], Awaitable[bytes]]] = field(default_factory=list)
+    tokens: ITokens | None = None
+
+    def add(self, feature: ILoginFeature) -> None:
+        """Negotiate something along with logins."""
+        self.features.append(feature)
+        self.features.sort(key=lambda each: each.rank)
 
 
 InfoSource = Callable[["Request", str], "DiscoInfo | Deferred[DiscoInfo | None] | None"]

@@ -60,6 +60,21 @@ class TLSFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UserAgent:
+    """
+    What a client says of itself when it logs in (XEP-0388 section 2.3). Nobody but the user may be told.
+
+    @ivar id: names the installation, a UUID in lower case; None if it doesn't say.
+    @ivar software: for people, may be empty.
+    @ivar device: for people, may be empty.
+    """
+
+    id: str | None = None
+    software: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AccountRecord:
     """
     An account as the store knows it.
@@ -375,6 +390,13 @@ class IAnonymousAccount(IAccount):
     fresh: bool = Attribute("Whether nobody has been this guest before: then nothing can be stored of it.")
 
 
+class IReturningGuest(IAnonymousAccount):
+    """
+    The avatar of somebody who has shown a token of a guest whose session goes on: good for resuming that session and
+    for nothing else. The session keeps the avatar it has, and this one's C{logout} ends nothing.
+    """
+
+
 class IPeer(Interface):
     """The avatar of a remote server or an external component."""
 
@@ -459,6 +481,10 @@ class IClientStream(Interface):
     reception: IReception = Attribute("What all streams of clients share.")
     transport: IStreamTransport = Attribute("The connection.")
     closed: bool = Attribute("Whether it has ended.")
+    sender: str | None = Attribute("The C{from} of the client's header as it came, or None. A mere claim.")
+    only: frozenset[str] | None = Attribute(
+        "The names of the only elements that may come at present (XEP-0388 section 2.4), or None for no such rule."
+    )
     slots: dict[str, Any] = Attribute("What features keep with this stream, by their own name.")
 
     def authenticationFailed(mechanism: str, name: str | None, reason: str, guess: bool = True) -> None:
@@ -480,8 +506,22 @@ class IClientStream(Interface):
     def startTLS() -> None:
         """Send what is queued, drop the parser, begin the handshake; the client opens a new stream."""
 
-    def authenticated(account: IAccount, mechanism: str) -> None:
-        """Note the avatar; the stream's next header starts a fresh negotiation (RFC 6120 section 6.4.6)."""
+    def authenticated(account: IAccount, mechanism: str, restart: bool = True) -> None:
+        """
+        Note the avatar.
+
+        @param restart: whether the stream's next header starts a fresh negotiation (RFC 6120 section 6.4.6), or the
+            stream just goes on (XEP-0388 section 2.6.1).
+        """
+
+    def features() -> bytes:
+        """The C{<stream:features/>} of the moment."""
+
+    def hold() -> None:
+        """Keep what is written from now on, until L{release}."""
+
+    def release(*first: bytes) -> None:
+        """Write C{first}, element by element, then what was kept; from now on write at once."""
 
     def established(session: ISession) -> None:
         """From now on every event goes to C{session.received}."""
@@ -519,6 +559,54 @@ class IStreamFeature(Interface):
 
     def negotiate(stream: IClientStream, stanza: Stanza) -> None:
         """Act on an element of one of its names. May raise a L{PeerError}; may call C{stream.waitFor}."""
+
+
+class ILogin(Interface):
+    """
+    A login in which the client has proved who it is, and what it wants along with it (XEP-0388 section 2.6.1).
+    """
+
+    stream: IClientStream = Attribute("The stream; its account is set.")
+    account: IAccount = Attribute("The avatar.")
+    agent: UserAgent = Attribute("What the client says of itself.")
+    request: Element = Attribute("The C{<authenticate/>}.")
+    token: Any = Attribute("What L{ITokens.verify} has answered if the client has shown a token, or else None.")
+    tokenMechanisms: Sequence[str] = Attribute("The mechanisms for tokens that the stream offers.")
+    session: ISession | None = Attribute("The session, once one of the features has found or made one.")
+
+    def resumed(session: ISession, element: bytes) -> bytes:
+        """
+        The login has found its session: answers the C{<success/>} with C{element} in it, which the caller sends at
+        once. What is negotiated behind that is left undone (XEP-0198 section 9.2).
+        """
+
+
+class ILoginFeature(Interface):
+    """A feature that is negotiated along with a login (XEP-0388 section 2.1). Once per login."""
+
+    rank: int = Attribute("Lower is earlier.")
+
+    def offer(stream: IClientStream) -> bytes:
+        """Its element inside C{<inline/>}, or empty bytes."""
+
+    def negotiate(login: ILogin) -> Awaitable[bytes]:
+        """
+        Do what the client has asked for, if it has; answers what to tell it in the C{<success/>}. May raise
+        L{SASLError}: the login has failed after all, and the stream ends.
+        """
+
+
+class ITokens(Interface):
+    """Tokens that stand in for passwords (XEP-0484)."""
+
+    def advertise(mechanisms: Sequence[str]) -> bytes:
+        """The element inside C{<inline/>} that offers some mechanisms."""
+
+    def verify(bare: str, agent: str, mechanism: str, proves: Callable[[bytes], bool]) -> Deferred[Any]:
+        """
+        Find the token of an account's client that C{proves} says yes to; answers an object whose attribute C{guest}
+        says whether it is a guest's. Fails with L{SASLError}.
+        """
 
 
 class ISASLMechanism(Interface):
@@ -803,6 +891,7 @@ class IHost(Interface):
     stopping: bool = Attribute("Whether the server is shutting down: new streams are refused.")
     services: dict[str, str] = Attribute("Domains of services listed in disco#items, with their names.")
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
+    inline: Any = Attribute("L{xmppd.hooks.Inline}: what is negotiated along with a login.")
     commands: Mapping[str, Any] = Attribute("Ad-hoc commands (L{xmppd.hooks.Command}) by node.")
     private: dict[str, StanzaCondition] = Attribute(
         "By name of the payload: requests to a full JID that only those may make who see the user's presence, and with"
@@ -1290,6 +1379,12 @@ class IAccountStore(Interface):
 
     def setKeys(jid: str, keys: Sequence[StoredKeys]) -> Deferred[None]:
         """Replace all keys. Fails with L{Missing}."""
+
+    def addKeys(jid: str, keys: StoredKeys, beside: StoredKeys) -> Deferred[bool]:
+        """
+        Add keys for one more hash, if C{beside} are still the account's for theirs, and there are none for that hash
+        yet; answers whether that was so. So keys of a password that has been changed meanwhile are never added.
+        """
 
     def setDisabled(jid: str, disabled: bool) -> Deferred[None]:
         """Refuse or allow login. Fails with L{Missing}."""

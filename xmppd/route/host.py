@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementedBy, implementer
 
 from xmppd.adapters import Adapters
-from xmppd.hooks import Command, Disco, Hooks
+from xmppd.hooks import Command, Disco, Hooks, Inline
 from xmppd.ixmppd import (
     IAccount,
     IAnonymousSession,
@@ -120,6 +120,7 @@ class Host:
         self.personal: IPersonalNodes | None = None
         self.rooms: IRooms | None = None
         self.disco = Disco()
+        self.inline = Inline()
         self.passwords = cast(IPasswords, None)
         self.invitations: IInvitations | None = None
         self.lifecycle: Callable[[str, float], None] | None = None

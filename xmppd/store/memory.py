@@ -119,6 +119,16 @@ class MemoryAccounts:
         account.keys = {each.hashName: each for each in keys}
         return succeed(None)
 
+    def addKeys(self, jid: str, keys: StoredKeys, beside: StoredKeys) -> Deferred[bool]:
+        """Add keys for one more hash, if the others are still the account's."""
+        checkText(jid)
+        checkKeys([keys])
+        account = self._accounts.get(jid)
+        if account is None or account.keys.get(beside.hashName) != beside or keys.hashName in account.keys:
+            return succeed(False)
+        account.keys[keys.hashName] = keys
+        return succeed(True)
+
     def setDisabled(self, jid: str, disabled: bool) -> Deferred[None]:
         """Refuse or allow login. Fails with L{Missing}."""
         checkText(jid)

@@ -62,6 +62,9 @@ SLICE_SECONDS = 0.01
 VERSION = (1, 0)
 """The version of XMPP that is spoken (RFC 6120 section 4.7.5)."""
 
+HELD = 1_048_576
+"""How many octets for a client may wait until its login is answered."""
+
 LANGUAGE_LENGTH = 35
 """The longest language tag that is remembered (RFC 5646 section 4.4.1)."""
 
@@ -114,6 +117,8 @@ class ClientStream:
         "_backlogError",
         "_deadline",
         "_headerSent",
+        "_held",
+        "_heldOctets",
         "_left",
         "_parser",
         "_resume",
@@ -129,8 +134,10 @@ class ClientStream:
         "id",
         "language",
         "mechanism",
+        "only",
         "receive",
         "reception",
+        "sender",
         "session",
         "slots",
         "stanzasIn",
@@ -152,12 +159,16 @@ class ClientStream:
         self.session: ISession | None = None
         self.language: str | None = None
         self.mechanism: str | None = None
+        self.sender: str | None = None
+        self.only: frozenset[str] | None = None
         self.slots: dict[str, Any] = {}
         self.closed = False
         self.bytesIn = 0
         self.stanzasIn = 0
         self.write: Callable[[bytes], None] = transport.write
         self._headerSent = False
+        self._held: list[bytes] | None = None
+        self._heldOctets = 0
         self._left = 1
         self._tries = 0
         self._waits = 0
@@ -280,6 +291,7 @@ class ClientStream:
         self.id = self.reception.entropy.token()
         language = event.language
         self.language = language if language is not None and len(language) <= LANGUAGE_LENGTH else None
+        self.sender = event.sender
         try:
             host = self._hostFor(event)
         except StreamError as error:
@@ -335,10 +347,19 @@ class ClientStream:
 
     def _advertise(self, host: IHost) -> None:
         """Send what can be negotiated now (RFC 6120 section 4.3.2)."""
+        self.write(self._features(host))
+
+    def _features(self, host: IHost) -> bytes:
+        """What can be negotiated now."""
         features = b"".join(feature.advertise(self) for feature in self._usable(host))
         for change in host.hooks.advertising.change:
             features = change(self, features)
-        self.write(b"<stream:features>" + features + b"</stream:features>" if features else b"<stream:features/>")
+        return b"<stream:features>" + features + b"</stream:features>" if features else b"<stream:features/>"
+
+    def features(self) -> bytes:
+        """See L{IClientStream}."""
+        assert self.host is not None
+        return self._features(self.host)
 
     def _negotiate(self, event: Event) -> None:
         """An element before the stream is established."""
@@ -352,6 +373,8 @@ class ClientStream:
         name = event.name
         if event.kind == "iq" and len(event.childNames) == 1:
             name = event.childNames[0]
+        if self.only is not None and name not in self.only:
+            raise StreamError(StreamCondition.POLICY_VIOLATION, "The login is to be completed or aborted first.")
         known = False
         for feature in host.streamFeatures:
             if name not in feature.names:
@@ -391,13 +414,14 @@ class ClientStream:
         self.facts.add("tls")
         self._restart()
 
-    def authenticated(self, account: IAccount, mechanism: str) -> None:
+    def authenticated(self, account: IAccount, mechanism: str, restart: bool = True) -> None:
         """See L{IClientStream}."""
         self.account = account
         self.mechanism = mechanism
         self.facts.add("authenticated")
         self._tries = 0
-        self._restart()
+        if restart:
+            self._restart()
         assert self.host is not None
         self.host.hooks.authenticated.notify(self)
 
@@ -494,6 +518,30 @@ class ClientStream:
         """See L{IClientStream}."""
         self.write(stanza.raw)
 
+    def hold(self) -> None:
+        """See L{IClientStream}."""
+        if not self.closed:
+            self._held, self._heldOctets = [], 0
+            self.write = self._keep
+
+    def _keep(self, data: bytes) -> None:
+        """What C{write} is while it is held back."""
+        assert self._held is not None
+        self._heldOctets += len(data)
+        if self._heldOctets > HELD:
+            self.close(StreamError(StreamCondition.RESOURCE_CONSTRAINT, "Too much waits for the login to complete."))
+        else:
+            self._held.append(data)
+
+    def release(self, *first: bytes) -> None:
+        """See L{IClientStream}."""
+        held, self._held = self._held or [], None
+        if self.closed:
+            return
+        self.write = self.transport.write
+        for data in (*first, *held):
+            self.write(data)
+
     def unsent(self) -> int:
         """See L{IClientStream}. Of a stream that was closed: what was unsent just before the end tag."""
         return self._left if self.closed else self.transport.unsent()
@@ -523,6 +571,9 @@ class ClientStream:
         self.closed = True
         self._cancelDeadline()
         self.receive = self._ignore
+        if self._held is not None:
+            self._held = None
+            self.write = self.transport.write
         if self._parser is not None:
             self._parser = None
             if not self._headerSent:

@@ -39,6 +39,7 @@ class SQLAccounts:
         self._get = Operation(self._runGet)
         self._keys = Operation(self._runKeys)
         self._setKeys = Operation(self._runSetKeys)
+        self._addKeys = Operation(self._runAddKeys)
         self._setDisabled = Operation(self._runSetDisabled)
         self._setLastActivity = Operation(self._runSetLastActivity)
         self._list = Operation(self._runList)
@@ -94,6 +95,12 @@ class SQLAccounts:
         checkText(jid)
         checkKeys(keys)
         return self._writer.submit(self._setKeys, jid, tuple(keys))
+
+    def addKeys(self, jid: str, keys: StoredKeys, beside: StoredKeys) -> Deferred[bool]:
+        """Add keys for one more hash, if the others are still the account's."""
+        checkText(jid)
+        checkKeys([keys])
+        return self._writer.submit(self._addKeys, jid, keys, beside)
 
     def setDisabled(self, jid: str, disabled: bool) -> Deferred[None]:
         """Refuse or allow login. Fails with L{Missing}."""
@@ -174,6 +181,14 @@ class SQLAccounts:
         self._mustExist(connection, jid)
         connection.execute(self._sqlDeleteKeys, {"account": jid})
         self._insertKeys(connection, jid, keys)
+
+    def _runAddKeys(self, connection: Connection, jid: str, keys: StoredKeys, beside: StoredKeys) -> bool:
+        present = self._runKeys(connection, jid, beside.hashName)
+        others = self._runKeys(connection, jid, keys.hashName)
+        if present is None or present[1] != beside or others is None or others[1] is not None:
+            return False
+        self._insertKeys(connection, jid, (keys,))
+        return True
 
     def _runSetDisabled(self, connection: Connection, jid: str, disabled: bool) -> None:
         if connection.execute(self._sqlDisable, {"account": jid, "flag": disabled}).rowcount == 0:
