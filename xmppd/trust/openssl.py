@@ -108,6 +108,7 @@ _plain = ffi.new("unsigned char[]", _CHUNK)
 _cipher = ffi.new("unsigned char[]", 1 << 16)
 _plainView = ffi.buffer(_plain)
 _cipherView = ffi.buffer(_cipher)
+_unread = ffi.new("char **")
 # These two buffers serve all connections, since each is emptied before the call that filled it returns; that holds in
 # one thread only, which is where all connections live.
 
@@ -132,6 +133,9 @@ def decrypt(connection: SSL.Connection, data: bytes) -> tuple[bytes, bool]:
             count = lib.SSL_read(ssl, _plain, _CHUNK)
             if count > 0:
                 parts.append(_plainView[:count])
+                # A record is taken whole, since it has no more than _CHUNK octets: with nothing behind it that was all.
+                if lib.BIO_get_mem_data(connection._into_ssl, _unread) == 0:
+                    break
                 continue
             error = lib.SSL_get_error(ssl, count)
             if error == lib.SSL_ERROR_WANT_READ:
