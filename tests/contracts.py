@@ -16,6 +16,7 @@ from zope.interface.verify import verifyObject
 
 from tests.marks import spec
 from xmppd.ixmppd import (
+    ABOUT,
     AccountRecord,
     ArchivedMessage,
     ArchivePage,
@@ -83,6 +84,7 @@ def aSession(token: str, jid: str = ROMEO + "/balcony", **more: Any) -> ManagedS
 
 
 SERVICE = "pubsub.example.org"
+ROOM = "cave@rooms.example.org"
 
 NOON = 1_700_000_000.0
 """When the first message was archived."""
@@ -189,6 +191,26 @@ class StoreContract(_StoreCase):
         self.assertEqual(await self.store.archives.count(ROMEO), 0)
         self.assertEqual(await self.store.pubsub.size(ROMEO), 0)
         self.assertIsNone(await self.store.accounts.get(ROMEO))
+
+    @spec("mission", "A7")
+    async def test_forgetInRooms(self):
+        """What rooms keep of somebody goes; what he said there stays, without his address. Others stay."""
+        facts, archives = self.store.facts, self.store.archives
+        many = MAXIMUM_PRUNED + 10
+        said = [archived(n, ROOM, ROOM + "/r", sender=ROMEO) for n in range(many)]
+        await archives.add([*said, archived(many, ROOM, ROOM + "/j", sender=JULIET)])
+        for kind in (*ABOUT, "other"):
+            for jid in (ROMEO, JULIET):
+                await facts.put(ROOM, kind, jid, b"1")
+        for _ in range(2):
+            await self.store.forget(ROMEO)
+        for kind in ABOUT:
+            self.assertEqual(list(await facts.all(ROOM, kind)), [JULIET])
+        self.assertEqual(sorted(await facts.all(ROOM, "other")), [JULIET, ROMEO])
+        self.assertEqual(await archives.count(ROOM), many + 1)
+        for n, sender in ((0, ""), (many - 1, ""), (many, JULIET)):
+            (found,) = (await archives.query(ROOM, ArchiveQuery(ids=(idOf(n),)))).messages
+            self.assertEqual(found.sender, sender)
 
     async def removes(self, remove: Callable[[str], Deferred[None]]) -> None:
         """Romeo goes, Juliet stays."""
@@ -332,6 +354,8 @@ class StoreContract(_StoreCase):
             lambda: archives.remove(ROMEO, [bad]),
             lambda: archives.prune(1.0, bad),
             lambda: archives.forget(bad),
+            lambda: archives.disown(bad),
+            lambda: archives.owners(bad),
             lambda: archives.count(bad),
             lambda: pubsub.create(aNode(bad)),
             lambda: pubsub.create(aNode(owner=bad)),
@@ -1189,6 +1213,35 @@ class ArchiveStoreContract(_StoreCase):
         self.assertEqual((await self.store.archives.count(JULIET), await self.found()), (0, [6, 7, 8, 9]))
         self.assertEqual(await self.store.archives.prune(NOON + 7), 1)
         self.assertEqual(await self.store.archives.prune(NOON + 7), 0)
+
+    async def test_disclosed(self):
+        """Whether real addresses were visible when something was said comes back."""
+        await self.store.archives.add([archived(1, disclosed=True), archived(2)])
+        page = await self.page()
+        self.assertEqual([each.disclosed for each in page.messages], [True, False])
+
+    async def test_disown(self):
+        """An address is taken out of all archives, and nothing else changes."""
+        mine = [archived(1, ROOM, sender=JULIET), archived(2, "other@example.org", sender=JULIET)]
+        others = [archived(3, ROOM, sender=ROMEO), archived(4, ROOM)]
+        await self.store.archives.add([*mine, *others])
+        for who in (JULIET, "", "nobody@example.org"):
+            await self.store.archives.disown(who)
+        page = await self.store.archives.query(ROOM, ArchiveQuery())
+        self.assertEqual(page.messages, (replace(mine[0], sender=""), *others))
+        page = await self.store.archives.query("other@example.org", ArchiveQuery())
+        self.assertEqual(page.messages, (replace(mine[1], sender=""),))
+
+    async def test_owners(self):
+        """The owners of archives come in order, some at a time; who has nothing isn't one."""
+        owners = self.store.archives.owners
+        self.assertEqual(await owners(), ())
+        await self.store.archives.add([archived(n, owner) for n in range(3) for owner in (ROMEO, JULIET, ROOM)])
+        self.assertEqual(await owners(), (ROOM, JULIET, ROMEO))
+        self.assertEqual(await owners(limit=2), (ROOM, JULIET))
+        self.assertEqual(await owners(JULIET), (ROMEO,))
+        await self.store.archives.forget(ROMEO)
+        self.assertEqual(await owners(JULIET), ())
 
     async def test_forget(self):
         """An archive goes, a large one too; others stay."""

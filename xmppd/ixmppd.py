@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from zope.interface import Attribute, Interface
 
@@ -205,7 +205,8 @@ class ArchivedMessage:
     @ivar stamp: when it was archived, seconds since the epoch; counts in microseconds.
     @ivar stanza: the bytes of the whole stanza.
     @ivar resource: the resource of the other side, or empty; always empty in a room's archive.
-    @ivar sender: in a room's archive the sender's real bare JID, or empty.
+    @ivar sender: in a room's archive the sender's real bare JID, or empty; empty too once that account is gone.
+    @ivar disclosed: in a room's archive, whether everybody in the room could see the others' real JIDs when it was said.
     """
 
     id: str
@@ -215,6 +216,7 @@ class ArchivedMessage:
     stanza: bytes
     resource: str = ""
     sender: str = ""
+    disclosed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -1469,6 +1471,10 @@ class ISpoolStore(Interface):
         """At start: messages whose holder is no saved session lose their holder. Answers how many."""
 
 
+ABOUT: Final = ("room-affiliation", "room-hats", "room-registration")
+"""Kinds of facts that aren't of whom they are about: their key is that one's bare JID."""
+
+
 class IFactStore(Interface):
     """
     Small facts: bytes by owner, kind and key. An owner is a bare JID or a domain. Features keep private XML, vCards,
@@ -1542,6 +1548,15 @@ class IArchiveStore(Interface):
 
     def count(owner: str) -> Deferred[int]:
         """How many messages an archive has."""
+
+    def disown(sender: str) -> Deferred[None]:
+        """
+        Take an address out of everything whose C{sender} it is; many messages in several transactions. What they say
+        stays.
+        """
+
+    def owners(after: str = "", limit: int = 1000) -> Deferred[Sequence[str]]:
+        """The owners of archives behind C{after} in order, at most so many. For starts: there may be many."""
 
 
 class INodeStore(Interface):
@@ -1642,9 +1657,10 @@ class IStore(Interface):
     def forget(owner: str) -> Deferred[None]:
         """
         Delete everything of an account, a guest or a room: the account itself, keys, roster, messages and sessions,
-        facts, archive, nodes, and its affiliations and subscriptions at others' nodes. What others keep of it (their
-        rosters, archives, its items in their nodes) is theirs, but the items don't name it any more. One transaction,
-        before which a large archive is deleted in several.
+        facts, archive, nodes, its affiliations and subscriptions at others' nodes, what rooms keep of it (facts of the
+        kinds in L{ABOUT} with it as key), and its address as the sender of what rooms have archived.
+        What others keep of it (their rosters, archives, its items in their nodes, what it said in rooms) is theirs, but
+        the items don't name it any more. One transaction, before which a large archive is deleted in several.
         """
 
 

@@ -21,9 +21,9 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests.contracts import JULIET, ROMEO, SERVICE, aMessage, anItem, aNode, archived, aSession, someKeys
+from tests.contracts import JULIET, ROMEO, ROOM, SERVICE, aMessage, anItem, aNode, archived, aSession, someKeys
 from tests.store.cluster import emptyDatabase, whySkip
-from xmppd.ixmppd import AccountRecord, NodeSubscription, RosterItem, StoreUnavailable
+from xmppd.ixmppd import ABOUT, AccountRecord, NodeSubscription, RosterItem, StoreUnavailable
 from xmppd.store.sql import migrate as migration
 from xmppd.store.sql.backend import backendFor
 from xmppd.store.sql.migrate import MIGRATIONS
@@ -177,6 +177,9 @@ class _Migrated:
     async def fillSecond(self, jid: str) -> None:
         """Use every table that the second revision added."""
         await self.store.archives.add([archived(1, jid, "other@example.net")])
+        await self.store.archives.add([archived(10 + len(jid), ROOM, ROOM + "/nick", sender=jid)])
+        for kind in ABOUT:
+            await self.store.facts.put(ROOM, kind, jid, b"")
         await self.store.pubsub.create(aNode("node", jid, creator=jid))
         await self.store.pubsub.publish(jid, "node", [anItem("1", publisher=jid)], 1)
         if await self.store.pubsub.get(SERVICE, "node") is None:
@@ -185,6 +188,27 @@ class _Migrated:
             await self.store.pubsub.setAffiliations(owner, "node", {jid: "owner"})
             for full in (jid, jid + "/r"):
                 await self.store.pubsub.setSubscription(owner, "node", NodeSubscription(full, "1", "subscribed"))
+
+    async def test_upgradedRooms(self):
+        """What rooms had archived before is still there, and shows nobody's address but to moderators."""
+        await self.store.close()
+        self.url = self.makeURL()
+        self.patch(migration, "REVISIONS", REVISIONS[:3])
+        self.store = openedStore(self.url)
+        await self.store.open()
+        connection: Any = self.store._backend.connectWriter()
+        connection.execute(
+            "INSERT INTO archive (owner, id, stamp, peer, peer_digest, resource, resource_digest, sender, stanza)"
+            f" VALUES ('{ROOM}', '{archived(1).id}', 1.0, '', '', '', '', '{ROMEO}', '')"
+        )
+        connection.close()
+        await self.store.close()
+        self.patch(migration, "REVISIONS", REVISIONS)
+        self.store = openedStore(self.url)
+        self.addCleanup(self.store.close)
+        await self.store.open()
+        ends = await self.store.archives.ends(ROOM)
+        self.assertEqual((ends[0].sender, ends[0].disclosed), (ROMEO, False))
 
     async def test_opensAgain(self):
         """A store that was closed can be opened, by another object and by the same, and holds what it held."""
@@ -247,6 +271,7 @@ class _Migrated:
             await self.nothingRemains(forget)
             await self.store.forget(JULIET)
             await self.store.forget(SERVICE)
+            await self.store.forget(ROOM)
 
     async def nothingRemains(self, forget: Callable[[str], Deferred[None]]) -> None:
         """Fill, and let Romeo be forgotten."""
@@ -348,6 +373,9 @@ class SQLiteSchemaTests(_Migrated, TestCase):
             store.facts._sqlOwners,
             *store._forgetting._sqlForget,
             *store._forgetting._sqlForgetAbout,
+            store._forgetting._sqlForgetFacts,
+            store.archives._sqlDisown,
+            store.archives._sqlNextOwner,
             *store.archives._sqlPage.values(),
             *store.archives._sqlCounts.values(),
             store.archives._sqlNamed,

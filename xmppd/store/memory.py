@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from xmppd.ixmppd import (
+    ABOUT,
     AccountRecord,
     Exists,
     IAccountStore,
@@ -425,6 +426,12 @@ class MemoryFacts:
         self._owners.pop(owner, None)
         return succeed(None)
 
+    def forgetAbout(self, entity: str) -> None:
+        """Remove what others' facts of the kinds in L{ABOUT} say of an entity."""
+        for kinds in self._owners.values():
+            for kind in ABOUT:
+                kinds.get(kind, {}).pop(entity, None)
+
     def kinds(self, owner: str) -> Deferred[Mapping[str, int]]:
         """How many facts of each kind an owner has."""
         checkText(owner)
@@ -471,4 +478,6 @@ class MemoryStore:
         self.archives.forget(owner)
         self.pubsub.forget(owner)
         self.pubsub.forgetEntity(owner)
+        self.facts.forgetAbout(owner)
+        self.archives.disown(owner)
         return succeed(None)

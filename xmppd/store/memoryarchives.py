@@ -14,6 +14,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import ArchivedMessage, ArchivePage, ArchiveQuery, IArchiveStore, Missing
 from xmppd.store.values import (
     MAXIMUM_COUNT,
+    MAXIMUM_PAGE,
     MAXIMUM_PAGE_OCTETS,
     MAXIMUM_PRUNED,
     MAXIMUM_STANZA,
@@ -166,6 +167,21 @@ class MemoryArchives:
         checkText(owner)
         self._archives.pop(owner, None)
         return succeed(None)
+
+    def disown(self, sender: str) -> Deferred[None]:
+        """Take an address out of everything whose sender it is."""
+        checkText(sender)
+        for archive in self._archives.values():
+            for id, message in archive.messages.items():
+                if sender and message.sender == sender:
+                    archive.messages[id] = replace(message, sender="")
+        return succeed(None)
+
+    def owners(self, after: str = "", limit: int = 1000) -> Deferred[Sequence[str]]:
+        """The owners of archives behind C{after} in order."""
+        checkText(after)
+        found = sorted(owner for owner, each in self._archives.items() if owner > after and each.ids)
+        return succeed(tuple(found[: min(limit, MAXIMUM_PAGE)]))
 
     def count(self, owner: str) -> Deferred[int]:
         """How many messages an archive has."""

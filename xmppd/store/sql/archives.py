@@ -21,12 +21,13 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import ArchivedMessage, ArchivePage, ArchiveQuery, IArchiveStore, Missing
 from xmppd.store.sql.backend import Backend
-from xmppd.store.sql.schema import archive, digest
+from xmppd.store.sql.schema import archive, digest, isSomebodys
 from xmppd.store.sql.spool import CHUNKS
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
 from xmppd.store.values import (
     LAST_ID,
     MAXIMUM_COUNT,
+    MAXIMUM_PAGE,
     MAXIMUM_PAGE_OCTETS,
     MAXIMUM_PRUNED,
     MAXIMUM_STANZA,
@@ -46,7 +47,7 @@ LANE = "archive"
 READ_AT_ONCE = 64
 """How many messages are read by one statement, so that a page of large ones doesn't fill the memory."""
 
-_COLUMNS = ("id", "owner", "peer", "stamp", "stanza", "resource", "sender")
+_COLUMNS = ("id", "owner", "peer", "stamp", "stanza", "resource", "sender", "disclosed")
 
 _Shape = tuple[bool, bool, bool]
 """Whether a query asks for a peer, for a resource, for ids."""
@@ -76,7 +77,12 @@ def _row(message: ArchivedMessage) -> tuple[Any, ...]:
         resourceDigest(message.resource),
         message.sender,
         message.stanza,
+        message.disclosed,
     )
+
+
+def _message(row: Sequence[Any]) -> ArchivedMessage:
+    return ArchivedMessage(*row[:-1], disclosed=bool(row[-1]))
 
 
 def _shapeOf(query: ArchiveQuery) -> _Shape:
@@ -112,9 +118,11 @@ class SQLArchives:
         self._remove = Operation(self._runRemove, lane=LANE)
         self._prune = Operation(self._runPrune, lane=LANE)
         self._shrink = Operation(self.shrink, lane=LANE)
+        self._disown = Operation(self.disownSome, lane=LANE)
         self._query = Operation(self._runQuery)
         self._ends = Operation(self._runEnds)
         self._count = Operation(self._runCount)
+        self._owners = Operation(self._runOwners)
 
     def _compileWrites(self, backend: Backend) -> None:
         text = backend.text
@@ -133,6 +141,14 @@ class SQLArchives:
         self._sqlPrune = text(
             archive.delete().where(tuple_(table.owner, table.id).in_(oldest.limit(most).offset(start)))
         )
+        theirs = (
+            select(table.owner, table.id)
+            .where(table.sender == bindparam("whose"), isSomebodys)
+            .limit(most)
+            .offset(start)
+        )
+        nobody: Any = literal_column("''")
+        self._sqlDisown = text(archive.update().where(tuple_(table.owner, table.id).in_(theirs)).values(sender=nobody))
         self._sqlPruneOne = text(archive.delete().where(mine, table.id.in_(mineOldest.limit(most).offset(start))))
 
     def _compileReads(self, backend: Backend) -> None:
@@ -148,6 +164,7 @@ class SQLArchives:
         named = table.id.in_(select(backend.rows("wanted", {"id": Text}).c.id))
         self._sqlNamed = backend.text(select(func.count()).select_from(archive).where(mine, named))
         self._sqlCount = backend.text(select(func.count()).select_from(archive).where(mine))
+        self._sqlNextOwner = backend.text(select(func.min(table.owner)).where(table.owner > bindparam("before")))
 
     def _page(self, backend: Backend, shape: _Shape, backwards: bool) -> Select[Any]:
         table = archive.c
@@ -229,11 +246,31 @@ class SQLArchives:
         checkText(owner)
         return self._reader.submit(self._count, owner)
 
+    def disown(self, sender: str) -> Deferred[None]:
+        """Take an address out of everything whose sender it is."""
+        checkText(sender)
+        return Deferred.fromCoroutine(self._disownAll(sender))
+
+    def owners(self, after: str = "", limit: int = 1000) -> Deferred[Sequence[str]]:
+        """The owners of archives behind C{after} in order."""
+        checkText(after)
+        return self._reader.submit(self._owners, after, min(limit, MAXIMUM_PAGE))
+
     async def _forget(self, owner: str) -> None:
         while await self._writer.submit(self._shrink, owner) == MAXIMUM_PRUNED:
             pass
 
+    async def _disownAll(self, sender: str) -> None:
+        while await self._writer.submit(self._disown, sender) == MAXIMUM_PRUNED:
+            pass
+
     # --- in the threads
+
+    def disownSome(self, connection: Connection, sender: str) -> int:
+        """Take an address out of at most L{MAXIMUM_PRUNED} messages; answers of how many."""
+        if not sender:
+            return 0
+        return connection.execute(self._sqlDisown, {"whose": sender, "most": MAXIMUM_PRUNED}).rowcount
 
     def shrink(self, connection: Connection, owner: str) -> int:
         """Delete the oldest messages of an archive, at most L{MAXIMUM_PRUNED}; answers how many."""
@@ -333,7 +370,7 @@ class SQLArchives:
                 more = len(found) == query.limit or bool(found and octets > MAXIMUM_PAGE_OCTETS)
                 if more:
                     break
-                found.append(ArchivedMessage(*row))
+                found.append(_message(row))
             exhausted = len(rows) < most
             skip = 0
             if rows and backwards:
@@ -348,6 +385,16 @@ class SQLArchives:
             for before in (None, "")
         )
         return (first[0], last[0]) if first else None
+
+    def _runOwners(self, connection: Connection, after: str, limit: int) -> Sequence[str]:
+        """One look into the index for each, however many messages they have."""
+        found: list[str] = []
+        while len(found) < limit:
+            (owner,) = connection.execute(self._sqlNextOwner, {"before": found[-1] if found else after}).fetchone()
+            if owner is None:
+                break
+            found.append(owner)
+        return tuple(found)
 
     def _runCount(self, connection: Connection, owner: str) -> int:
         return int(connection.execute(self._sqlCount, {"whose": owner}).fetchone()[0])

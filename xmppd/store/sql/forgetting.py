@@ -1,5 +1,6 @@
 """
-Forgetting an owner in SQL: every row that is somebody's or about somebody, in every table there is.
+Forgetting an owner in SQL: every row that is somebody's or about somebody, in every table there is, and his name in
+what others have archived.
 
 What can be large, archives and items, goes first, piece by piece, each in a transaction of its own, so that others
 needn't wait until a million rows are deleted. All the rest goes in the last transaction.
@@ -14,7 +15,7 @@ from xmppd.store.sql.archives import SQLArchives
 from xmppd.store.sql.backend import Backend
 from xmppd.store.sql.nodes import SQLNodes
 from xmppd.store.sql.rosters import SQLRosters
-from xmppd.store.sql.schema import digest, ownedTables, subjectTables
+from xmppd.store.sql.schema import digest, facts, isAbout, ownedTables, subjectTables
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
 from xmppd.store.values import MAXIMUM_PRUNED
 
@@ -41,6 +42,8 @@ class Forgetting:
         self._sqlForgetAbout = [
             backend.text(table.delete().where(column == bindparam("subject"))) for table, column in subjectTables()
         ]
+        mine = facts.c.digest == bindparam("subject")
+        self._sqlForgetFacts = backend.text(facts.delete().where(mine, isAbout))
         self.everything = Operation(self.forgetSome)
 
     def repeat(self, operation: Operation, owner: str) -> Deferred[None]:
@@ -53,7 +56,7 @@ class Forgetting:
 
     def forgetSome(self, connection: Connection, owner: str) -> bool:
         """Delete a large piece, or else everything; answers whether everything is gone."""
-        for piece in (self._archives.shrink, self._pubsub.shrink, self._pubsub.unname):
+        for piece in (self._archives.shrink, self._archives.disownSome, self._pubsub.shrink, self._pubsub.unname):
             if piece(connection, owner) == MAXIMUM_PRUNED:
                 return False
         self._rosters.leaving(connection, owner)
@@ -61,5 +64,6 @@ class Forgetting:
             connection.execute(statement, {"whose": owner})
         for statement in self._sqlForgetAbout:
             connection.execute(statement, {"subject": digest(owner)})
+        connection.execute(self._sqlForgetFacts, {"subject": digest(owner)})
         self._pubsub.uncreate(connection, owner)
         return True

@@ -11,7 +11,9 @@ Rules that hold for all of them:
  - The column that says whom a row belongs to is marked by L{owner}. Forgetting an account deletes from every table
    that has such a column (L{ownedTables}); what belongs to nobody is listed in L{UNOWNED}.
  - A row may also be about somebody it doesn't belong to, as a subscription to another's node is. The column with that
-   one's digest is marked by L{subject}, and forgetting deletes those rows too (L{subjectTables}).
+   one's digest is marked by L{subject}, and forgetting deletes those rows too (L{subjectTables}). So it does with facts
+   of the kinds in L{ABOUT}, whose key names that one.
+ - What somebody said in a room stays in the room's archive when he is forgotten, but C{sender} is emptied.
 """
 
 from __future__ import annotations
@@ -31,9 +33,13 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
+    text,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+from xmppd.ixmppd import ABOUT
+
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every schema revision this version knows, oldest first. The last is the one it works with."""
 
 metadata = MetaData()
@@ -166,6 +172,10 @@ facts = Table(
     _bytes("value"),
     Index("facts_kind", "kind", "owner"),
 )
+isAbout = text("kind IN (" + ", ".join(f"'{kind}'" for kind in ABOUT) + ")")
+"""Whether a fact is about the one that its key names."""
+
+Index("facts_about", facts.c.digest, sqlite_where=isAbout, postgresql_where=isAbout)
 
 archive = Table(
     "archive",
@@ -179,9 +189,14 @@ archive = Table(
     _bytes("resource_digest"),
     _text("sender"),
     _bytes("stanza"),
+    Column("disclosed", Boolean, nullable=False, server_default=false()),
     Index("archive_peer", "owner", "peer_digest", "id", "resource_digest"),
     Index("archive_stamp", "stamp"),
 )
+isSomebodys = text("sender <> ''")
+"""Whether a message names its sender: those in the archives of rooms do, as long as he is known."""
+
+Index("archive_sender", archive.c.sender, sqlite_where=isSomebodys, postgresql_where=isSomebodys)
 
 nodes = Table(
     "nodes",
