@@ -213,6 +213,13 @@ class Host:
         else:
             self._forAccount(stanza, to)
 
+    def admit(self, stanza: Stanza, to: JID) -> None:
+        """See L{IHost}."""
+        if stanza.kind == "presence":
+            self.presence.arrived(stanza, to)
+        else:
+            self._forAccount(stanza, to)
+
     def _forDomain(self, stanza: Stanza, to: JID) -> None:
         """For the server itself; a resource of the domain makes no difference (RFC 6120 section 10.5.1)."""
         if stanza.kind == "iq":

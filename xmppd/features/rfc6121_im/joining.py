@@ -56,6 +56,7 @@ def join(host: IHost) -> None:
     host.hooks.loading.addObserver(rosters.load)
     host.hooks.bound.addObserver(rosters.bound)
     host.hooks.bound.addObserver(presence.bound)
+    host.hooks.bound.addObserver(presence.subscriptions.lines.bound)
     host.hooks.ended.addObserver(ended)
     host.hooks.removed.addObserver(presence.subscriptions.forget)
     host.addStreamFeature(Announcement(f"<ver xmlns='{ns.ROSTER_VERSIONING}'/>".encode()))

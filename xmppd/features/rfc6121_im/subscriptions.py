@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.features.rfc6121_im.fanout import presence
+from xmppd.features.rfc6121_im.lines import Lines, after
 from xmppd.features.rfc6121_im.queries import RosterQueries, itemText
 from xmppd.features.rfc6121_im.rosters import Roster, Rosters, Work
 from xmppd.features.rfc6121_im.states import SUBSCRIBED, State, inbound, moved, outbound, stateOf
@@ -43,6 +44,7 @@ class Subscriptions:
         self.rosters = rosters
         self.queries = queries
         self.presence = presence
+        self.lines = Lines(host)
         queries.subscriptions = self
 
     # --- from the account's own clients
@@ -60,12 +62,15 @@ class Subscriptions:
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "Everybody sees one's own presence anyway.")
         stamped = stanza.addressed({"from": session.bare, "to": contact})
         stamped.promise = None
-        done = self._begin(session.bare, stanza, lambda roster: self._outbound(roster, stamped, contact))
-        if session.stream is not None:  # a presence behind it must not go to whom it shuts out (RFC 6120 section 10.1)
+        told: list[Deferred[Any]] = []
+        done = self._begin(session.bare, stanza, lambda roster: self._outbound(roster, stamped, contact, told))
+        done.addCallback(lambda _: after(told))
+        # What comes behind it must not overtake it, and a presence not go to whom it shuts out (RFC 6120 section 10.1).
+        if session.stream is not None:
             session.stream.waitFor(done)
 
-    async def _outbound(self, roster: Roster, stanza: Stanza, contact: str) -> None:
-        """Appendix A.2, and the order of section 3.1.2, 3.1.5, 3.2.2, 3.3.2."""
+    async def _outbound(self, roster: Roster, stanza: Stanza, contact: str, passed: list[Deferred[Any]]) -> None:
+        """Appendix A.2, and the order of section 3.1.2, 3.1.5, 3.2.2, 3.3.2; notes what goes on on the other side."""
         old = roster.item(contact)
         step = outbound(old, stanza.attrs["type"])
         new = moved(old, step)
@@ -77,6 +82,7 @@ class Subscriptions:
         if before.visible and not after.visible:
             self.presence.hideFrom(roster.account, contact)
         told = self._route(stanza) if step.passes else None
+        passed += [told] if told is not None else []
         self._pushChange(roster, old, new)
         if after.visible and not before.visible:
             self._showAfter(told, roster.account, contact)
@@ -109,7 +115,9 @@ class Subscriptions:
             return
         stamped = stanza.addressed({"from": contact, "to": to.bare})
         stamped.promise = None
-        self._begin(to.bare, stanza, lambda roster: self._inbound(roster, stamped, contact))
+        self.lines.behind(
+            contact, to.bare, self._begin(to.bare, stanza, lambda roster: self._inbound(roster, stamped, contact))
+        )
 
     async def _inbound(self, roster: Roster, stanza: Stanza, contact: str) -> None:
         """Appendix A.3, and the order of section 3.1.3, 3.1.6, 3.2.3, 3.3.3."""

@@ -31,7 +31,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -49,6 +49,7 @@ from xmppd.features.xep0198_sm.queue import (
     outlasts,
 )
 from xmppd.features.xep0198_sm.settlement import Settlement, later, settled
+from xmppd.features.xep0198_sm.spooling import Spooling
 from xmppd.ixmppd import (
     IClientStream,
     ISession,
@@ -112,20 +113,17 @@ class Management:
         "_estate",
         "_expiry",
         "_farewell",
-        "_fresh",
         "_host",
-        "_late",
         "_leftovers",
         "_mostEntries",
         "_mostOctets",
-        "_next",
         "_now",
         "_owed",
         "_owner",
         "_pending",
         "_record",
         "_settling",
-        "_spooled",
+        "_spooling",
         "_stalled",
         "_unsaved",
         "_waiting",
@@ -174,10 +172,7 @@ class Management:
         self._beat: IDelayedCall | None = None
         self._expiry: IDelayedCall | None = None
         self._leftovers: list[int] = []
-        self._late = False
-        self._fresh: list[Entry] = []
-        self._next: Deferred[None] | None = None
-        self._spooled: list[Deferred[None]] = []
+        self._spooling = Spooling(host, self._unwritten)
         self._writing = False
         self._unsaved = False
         self._record: ManagedSessionRecord | None = None
@@ -320,7 +315,8 @@ class Management:
             promised.append(entry)
         stream = self.session.stream
         if stream is None:
-            self._arrived(entry)
+            if self.durable and self._isKept(entry):
+                self._spooling.arrived(entry)
         else:
             stream.transmit(stanza)
             if self._asked is None and (promised is not None or len(queue.entries) >= ASK_AFTER):
@@ -391,107 +387,34 @@ class Management:
         self._leftovers += rows
         self._startBeat()
 
-    def _arrived(self, entry: Entry) -> None:
-        """A stanza for a client that is not connected. Behind messages that could not be written it waits like them."""
-        if self.durable and not self._late and self._isKept(entry):
-            self.spool([entry])
-
     def _isKept(self, entry: Entry) -> bool:
-        """Whether an entry is written, as long as nobody says that he has it."""
+        """Whether an entry is written. Of a client that can't be resumed only promises are."""
         stanza = entry.stanza
         return stanza.kind == "message" and (not fleeting(stanza) if self.durable else outlasts(stanza))
-
-    def spool(self, entries: Sequence[Entry]) -> None:
-        """
-        Write messages of the queue, when what was to be written before is; whoever has promised something for them
-        waits until that is done.
-        """
-        entries = [entry for entry in entries if entry.message() is not None]
-        if not entries:
-            return
-        done = self._next
-        if done is None:
-            done = self._next = Deferred()
-            self._spooled.append(done)
-        self._fresh += entries
-        for entry in entries:
-            if entry.stanza.promise is not None:
-                entry.stanza.promise.append(done)
-        self._spoolFresh()
-
-    def _spoolFresh(self) -> None:
-        """Write what has come meanwhile: one write at a time, for none may fail with a later one under way."""
-        done = self._next
-        if done is None or len(self._spooled) > 1:
-            return
-        self._next = None
-        fresh, self._fresh = self._fresh, []
-        self._write(self._unwritten() if self._late else fresh, done)
-
-    def precede(self, sender: str) -> None:
-        """
-        Something of this sender is about to be stored for the account: write first what was promised and what the
-        client may not have. After a crash it would come behind it otherwise.
-        """
-        promised = [entry for entry in self._unwritten() if entry.stanza.promise is not None]
-        entries = [entry for entry in promised if entry.stanza.attrs.get("from") == sender]
-        if entries:
-            done: Deferred[None] = Deferred()
-            self._spooled.append(done)
-            self._write(entries, done)
-
-    def _write(self, entries: Sequence[Entry], done: Deferred[None]) -> None:
-        pairs = [(entry, message) for entry in entries if (message := entry.message()) is not None]
-        if pairs:
-            maybeDeferred(self._host.spool.add, [message for _, message in pairs]).addBoth(self._wrote, pairs, done)
-        else:
-            self._wrote((), (), done)
-
-    def _wrote(self, rows: Any, pairs: Sequence[tuple[Entry, SpooledMessage]], done: Deferred[None]) -> None:
-        refused = False
-        if not isinstance(rows, Failure):
-            for (entry, _), row in zip(pairs, rows, strict=True):
-                entry.stored(row)
-            self._late = self._late and bool(self._unwritten())
-        elif rows.check(StoreUnavailable) is None:
-            log.failure("storing messages failed", rows)
-        else:
-            refused = True
-            self.fallBehind()
-        self._spooled.remove(done)
-        done.callback(None)
-        if refused:
-            self._desist()
-        else:
-            self._spoolFresh()
-
-    def _desist(self) -> None:
-        """The store does not write: what has come meanwhile waits for the next beat, and its promises for nothing."""
-        done, self._next = self._next, None
-        self._fresh = []
-        if done is not None:
-            self._spooled.remove(done)
-            done.callback(None)
-
-    def fallBehind(self) -> None:
-        """See L{xmppd.features.xep0198_sm.queue.Keeper}: from now on messages are written together, in order."""
-        self._late = True
-        self._startBeat()
-
-    def line(self) -> Sequence[Entry]:
-        """See L{xmppd.features.xep0198_sm.queue.Keeper}."""
-        return self._unwritten() if self._late else ()
 
     def _unwritten(self) -> list[Entry]:
         """The messages of the queue that are to be written and are not, in order."""
         return self.queue.where(lambda entry: entry.row is None and self._isKept(entry))
 
-    def _spoolQueue(self) -> None:
-        """Write every message of the queue that isn't written. Of a client that can't be resumed only promises are."""
-        unwritten = self._unwritten()
+    def _catchUp(self) -> None:
+        """Write every message of the queue that isn't written, if the client can come back for it."""
         if self.durable:
-            self.spool(unwritten)
-        self._late = self._late and bool(unwritten)
+            self._spooling.writeAll()
+        else:
+            self._spooling.line()
+
+    def fallBehind(self) -> None:
+        """See L{xmppd.features.xep0198_sm.queue.Keeper}."""
+        self._spooling.late = True
+        self._startBeat()
+
+    def line(self) -> Sequence[Entry]:
+        """See L{xmppd.features.xep0198_sm.queue.Keeper}."""
+        return self._spooling.line()
+
+    def precede(self, sender: str) -> None:
+        """Something of this sender is about to be stored for the account (L{Spooling.precede})."""
+        self._spooling.precede(sender)
 
     # --- the record
 
@@ -552,8 +475,8 @@ class Management:
                 self.ask(stream)
             if self.told != self.received:
                 self._settleUnasked()
-        if self._late:
-            self._spoolQueue()
+        if self._spooling.late:
+            self._catchUp()
         if self._changed():
             self.save()
         self._forget([])
@@ -562,7 +485,7 @@ class Management:
 
     def _outstanding(self) -> bool:
         connected = self.session.stream is not None and (bool(self.queue.entries) or self.told != self.received)
-        return connected or self._late or bool(self._leftovers)
+        return connected or self._spooling.late or bool(self._leftovers)
 
     def _silent(self, stream: IClientStream) -> None:
         """No answer has come: the connection is as good as gone."""
@@ -594,7 +517,7 @@ class Management:
         self._owed = False
         self.expires = self._now() + self.seconds
         self._setExpiry(self.seconds)
-        self._spoolQueue()
+        self._catchUp()
         self.settle()
         self.save()
 
@@ -659,7 +582,7 @@ class Management:
         After a crash: note the new numbers in the spool, so that another crash finds them. What is being written just
         now is being written without a number.
         """
-        for written in tuple(self._spooled):
+        for written in tuple(self._spooling.underWay):
             await written
         entries = self.queue.where(lambda entry: entry.row is not None)
         rows = [entry.row for entry in entries if entry.row is not None]
@@ -719,10 +642,10 @@ class Management:
                 return
             self.letGo(stream, error)
             self.session.detached()
-        if self._late:
-            self._spoolQueue()
+        if self._spooling.late:
+            self._catchUp()
         for _ in range(PARKING_LOOKS):
-            if not self._settling and not self._spooled:
+            if not self._settling and not self._spooling.underWay:
                 break
             await later(self._host.clock, PARKING_SECONDS / PARKING_LOOKS)
         await (self.save() or succeed(None))
