@@ -89,6 +89,7 @@ class FakeGuest(FakeAccount):
 
     anonymous = True
     trace: str | None = None
+    fresh = False
 
 
 @implementer(IReception)

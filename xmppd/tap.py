@@ -49,6 +49,7 @@ from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
 from xmppd.readers import snake
+from xmppd.restrict import guests, profiles
 from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 from xmppd.route.router import Router
@@ -161,6 +162,7 @@ class Server:
         refuseMissingListeners(config)
         self._found = catalogue.discover()
         checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
+        profiles.check(config)
         for hostConfig in config.hosts.values():
             self._makeHost(hostConfig, self._found)
         self.serviceHosts: dict[str, Host] = {}
@@ -199,6 +201,7 @@ class Server:
         for target in ("account", "host"):
             host.respond(target, "set", BIND, refuseSecondBinding)
         self.features[domain] = catalogue.join(found, host, hostConfig)
+        guests.join(host)
 
     def _furnish(self, host: Host) -> None:
         """Give a domain its web site and its folder."""
@@ -372,6 +375,7 @@ class Server:
         try:
             config = config or load(self.config.file)
             checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
+            profiles.check(config)
             catalogue.services(self._found, config)
             services = catalogue.services(self._found, self._running(config))
         except ConfigurationError as error:
@@ -416,6 +420,8 @@ class Server:
         self.admission.limits = self.reception.limits = config.limits
         for domain, host in self.hosts.items():
             host.reconfigure(self.config.hosts[domain], config.limits)
+            if host.guests is not None:
+                host.guests.reconfigure()
         for each in services:
             host = self.serviceHosts[each.domain]
             host.reconfigure(dataclasses.replace(host.config, admins=each.admins), config.limits)

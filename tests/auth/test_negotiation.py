@@ -525,14 +525,29 @@ class AddressTests(SASLCase):
         self.assertNotIn("\x1b", line)
 
     def test_noSecretsInTheLog(self) -> None:
-        """Neither a success nor a failure leaves a password or a trace in the log."""
+        """Neither a success nor a failure leaves a password in the log, nor a trace but in that of the audit."""
         server = self.serve(host=GUESTS)
         with logged() as events:
             self.opened(server).plain("romeo", "romeo")
             self.opened(server).scram("juliet", "wrong-password")
             self.opened(server).anonymous("sirhc@example.com")
         self.assertNotIn("wrong-password", repr(events))
-        self.assertNotIn("sirhc", repr(events))
+        others = [event for event in events if event["log_namespace"] != "xmppd.audit"]
+        self.assertNotIn("sirhc", repr(others))
+
+    @spec("mission", "A3")
+    def test_audit(self) -> None:
+        """A trace goes to the audit log, escaped, with who it was; no trace leaves no line."""
+        from twisted.logger import formatEvent
+
+        server = self.serve(host=GUESTS)
+        with logged() as events:
+            self.opened(server).anonymous("\x1b[2J\n\N{SNOWMAN}")
+            self.opened(server).anonymous()
+        (found,) = [event for event in events if event["log_namespace"] == "xmppd.audit"]
+        line = formatEvent(found)
+        self.assertRegex(line, r"^guest: jid=[0-9a-f-]{36}@example\.org address=192\.0\.2\.1 trace=")
+        self.assertTrue(line.endswith("trace='\\x1b[2J\\n\\u2603'"), line)
 
 
 class GuestTests(SASLCase):
@@ -557,10 +572,11 @@ class GuestTests(SASLCase):
 
     @spec("mission", "A2")
     def test_nobodyElsesName(self) -> None:
-        """A name that an account or another guest has is not given away."""
+        """A name that an account or another guest has is not given away, also if the account is a new one."""
         taken = iter(["11111111-1111-4111-8111-111111111111"] * 2 + ["22222222-2222-4222-8222-222222222222"])
         self.server.account("11111111-1111-4111-8111-111111111111", "x")
         self.patch(self.server.server.entropy, "uuid", lambda: next(taken))
+        self.server.host.hooks.registered.notify("11111111-1111-4111-8111-111111111111@example.org")
         self.assertTrue(self.server.login(None).jid.startswith("22222222-"))
 
     @spec("mission", "A3")

@@ -15,6 +15,7 @@ from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred
 from zope.interface import Interface, implementer
 
+from xmppd.auth.names import GuestNames
 from xmppd.auth.passwords import Passwords
 from xmppd.ixmppd import IAccount, IAnonymousAccount, IHost
 from xmppd.sasl.credentials import IAnonymousTrace, IExternalIdentity, IPlainPassword, IScramProof
@@ -47,13 +48,14 @@ class Account:
 class Guest:
     """The avatar of a guest, for one session (XEP-0175)."""
 
-    __slots__ = ("__provides__", "_logout", "jid", "trace")
+    __slots__ = ("__provides__", "_logout", "fresh", "jid", "trace")
 
     anonymous = True
 
-    def __init__(self, jid: JID, trace: str | None = None, logout: Logout | None = None) -> None:
+    def __init__(self, jid: JID, trace: str | None = None, logout: Logout | None = None, fresh: bool = True) -> None:
         self.jid = jid
         self.trace = trace
+        self.fresh = fresh
         self._logout = logout
 
     def logout(self) -> None:
@@ -154,6 +156,7 @@ class AnonymousChecker:
 
     def __init__(self, host: IHost) -> None:
         self._host = host
+        self._names = GuestNames(host)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         """See L{ICredentialsChecker}."""

@@ -31,6 +31,7 @@ from xmppd.wire.errors import SASLCondition, SASLError
 from xmppd.wire.stanza import Stanza
 
 log = Logger(namespace="xmppd.auth")
+audit = Logger(namespace="xmppd.audit")
 
 FACTS = "sasl facts"
 ATTEMPT = "sasl attempt"
@@ -151,7 +152,7 @@ class SASLNegotiation:
             attempt.mechanism.name if attempt is not None else "",
             attempt.name if attempt is not None else None,
             str(error),
-            error.condition in GUESSES,
+            error.condition in GUESSES and not (attempt is not None and attempt.mechanism.name == "ANONYMOUS"),
         )
 
 
@@ -209,6 +210,7 @@ class Attempt:
         mind: str | None = None
         wanted: Any = IAccount
         if isinstance(credentials, AnonymousTrace):
+            self._admitGuest()
             wanted, mind = IAnonymousAccount, credentials.trace
         elif isinstance(credentials, ExternalIdentity):
             credentials = replace(credentials, certified=self._negotiation._addresses(self._stream))
@@ -229,3 +231,27 @@ class Attempt:
             mechanism=self.mechanism.name,
             stream=self._stream.id,
         )
+        if mind is not None:
+            traced(account, self._stream, mind)
+
+    def _admitGuest(self) -> None:
+        """
+        May guests come from there? Asked before anything that costs.
+
+        @raise SASLError: not from there.
+        """
+        guests = self._negotiation._host.guests
+        refusal = guests.refusal(self._stream.address) if guests is not None else None
+        if refusal is not None:
+            raise refusal
+
+
+def traced(account: IAccount, stream: IClientStream, trace: str) -> None:
+    """Note what a guest says to be traced by: nobody else is told (XEP-0175 section 3, RFC 4505 section 2)."""
+    audit.info(
+        "guest: jid={jid} address={address} trace={trace}",
+        jid=account.jid.bare,
+        address=stream.address,
+        trace=ascii(trace),
+        stream=stream.id,
+    )

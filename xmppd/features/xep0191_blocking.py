@@ -92,6 +92,9 @@ class Blocking:
 
     def load(self, account: str) -> Deferred[Any] | None:
         """A session is about to be bound. See C{hooks.loading}."""
+        if account in self.host.blank:
+            self._remember(account, frozenset())
+            return None
         return None if account in self._lists else self._fetch(account)
 
     def _fetch(self, account: str) -> Deferred[Jids]:

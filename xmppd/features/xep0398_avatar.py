@@ -185,6 +185,9 @@ class Avatars:
         """A session is about to be bound. See C{hooks.loading}."""
         if account in self.hashes:
             return None
+        if account in self._host.blank:
+            self.hashes[account] = ""
+            return None
         return Deferred.fromCoroutine(self._load(account))
 
     async def _load(self, account: str) -> None:

@@ -8,28 +8,15 @@ nothing for a minute is forgotten.
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from xmppd.ixmppd import IClock
+from xmppd.wire.addresses import counted
 
 MINUTE = 60.0
 
 ADDRESSES = 100_000
 """How many addresses are counted per minute; beyond it new ones share one count."""
-
-
-def counted(address: str) -> str:
-    """What an address is counted as: itself, or its /64."""
-    try:
-        ip = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return ":".join(ip.exploded.split(":")[:4]) + "::/64"
-    return address
 
 
 def place(counter: Counter[str], key: str) -> str:

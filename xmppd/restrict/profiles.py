@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from xmppd.config import GUEST_PACES, ConfigurationError, GuestConfig, HostConfig
-from xmppd.readers import Problem, snake
+from xmppd.config import GUEST_PACES, SERVICES, Configuration, ConfigurationError, GuestConfig, HostConfig
+from xmppd.readers import Problem, snake, suggestion
 
 PUBLIC: Final = GuestConfig(
     serverResource=True,
@@ -207,6 +207,37 @@ def inForce(config: HostConfig, paces: bool = True) -> GuestConfig:
     if not paces:
         values.update(dict.fromkeys(GUEST_PACES, 0))
     return GuestConfig(**values)
+
+
+def check(configuration: Configuration) -> None:
+    """
+    Look at what all hosts say of their guests.
+
+    @raise ConfigurationError: values contradict each other, or name services and users there can't be.
+    """
+    problems: list[Problem] = []
+    file = str(configuration.file)
+    services = [domain for table in SERVICES for domain in getattr(configuration, table)]
+    services += configuration.components
+    for domain, host in configuration.hosts.items():
+        if host.guests == "off":
+            continue
+        place = f'host."{domain}".guest'
+        try:
+            inForce(host)
+        except ConfigurationError as error:
+            problems += [dataclasses.replace(each, file=file) for each in error.problems]
+        for name in host.guest.services or ():
+            if name not in (*services, "*"):
+                wrong = f"there is no service {name}{suggestion(name, services)}"
+                problems.append(Problem(file, f"{place}.services", wrong, "add its table, or remove it here"))
+        for user in host.guest.users or ():
+            there = user.rpartition("@")[2]
+            if user != "*" and there not in configuration.hosts:
+                wrong = f"{there} is no domain of users here{suggestion(there, configuration.hosts)}"
+                problems.append(Problem(file, f"{place}.users", wrong, "name users of this server"))
+    if problems:
+        raise ConfigurationError(problems)
 
 
 @dataclass(frozen=True, slots=True)

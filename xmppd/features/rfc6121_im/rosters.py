@@ -121,6 +121,9 @@ class Rosters:
         if account in self.cached:
             return None
         self._unbound[account] = self.host.clock.seconds()
+        if account in self.host.blank:
+            self.cached[account] = Roster(account, 0, {})
+            return None
         return self.run(account, self._keep)
 
     async def _keep(self, roster: Roster) -> None:

@@ -504,6 +504,19 @@ class Service:
         found = self._found(room)
         return not found.config.anonymous or found.standing(jid.bare, jid.full)[1] is Role.MODERATOR
 
+    def guestsBehind(self, room: str, nick: str, moderator: JID) -> list[str]:
+        """See L{IRooms}."""
+        found = self._found(room)
+        if found.standing(moderator.bare, moderator.full)[1] is not Role.MODERATOR:
+            raise StanzaError(StanzaCondition.FORBIDDEN, "That is for moderators of the room.")
+        occupant = found.occupants.get(nick)
+        if occupant is None:
+            raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "There is nobody of that nickname.")
+        guests = [full for full in occupant.seats if self.isGuest(parse(full))]
+        if not guests:
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "That is no guest of this server.")
+        return guests
+
     def isArchived(self, room: str) -> bool:
         """See L{IRooms}."""
         try:
