@@ -950,6 +950,9 @@ class IHost(Interface):
     def unbind(session: ISession) -> None:
         """Take an ended session out of the tables."""
 
+    def admit(stanza: Stanza, to: JID) -> None:
+        """Take a stanza for an account or one of its resources as if there were no C{inbox}."""
+
     def request(stanza: Stanza, to: JID) -> None:
         """Treat an IQ for an address of this domain as one for an account; for what C{inbox} has no answer to."""
 
