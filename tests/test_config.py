@@ -395,6 +395,52 @@ class FeatureOptionsTests(ConfigurationTestCase):
         ])
 
 
+class WebTests(ConfigurationTestCase):
+    """The section for clients that come by HTTP."""
+
+    def web(self, text: str) -> config.WebConfig:
+        """What a section comes to."""
+        return self.parse(f"{SMALLEST}[web]\n{text}").web
+
+    def test_defaults(self) -> None:
+        """This machine is believed, nobody else."""
+        web = self.parse(SMALLEST).web
+        self.assertEqual((web.websocket, web.bosh, web.url, web.origins, web.seeOther), (True, True, None, (), None))
+        self.assertTrue(all(each in web.proxies for each in ("127.0.0.1", "::1", "unix")))
+        self.assertNotIn("10.0.0.1", web.proxies)
+
+    def test_values(self) -> None:
+        """Addresses are networks, origins are as browsers write them, URLs lose the slash at their end."""
+        web = self.web(
+            'proxies = ["10.0.0.0/8"]\norigins = ["HTTPS://Chat.example.org:443"]\nurl = "https://chat.example.org/"\n'
+            'see_other = "wss://b.example.org/ws"'
+        )
+        self.assertIn("10.1.1.1", web.proxies)
+        self.assertNotIn("127.0.0.1", web.proxies)
+        self.assertEqual(web.origins, ("https://chat.example.org",))
+        self.assertEqual((web.url, web.seeOther), ("https://chat.example.org", "wss://b.example.org/ws"))
+        self.assertEqual(self.web('origins = "*"').origins, ("*",))
+        self.assertFalse(self.web("proxies = []").proxies)
+
+    def test_wrong(self) -> None:
+        """What would not be safe, or is nothing, is a mistake."""
+        for line in (
+            'url = "http://chat.example.org"',
+            'url = "https://chat.example.org/?a"',
+            'url = "https://chat.example.org/\\"x"',
+            'see_other = "ws://chat.example.org"',
+            'origins = ["chat.example.org"]',
+            'origins = "https://chat.example.org"',
+            "origins = [1]",
+            'proxies = ["10.0.0.1/8"]',
+            'proxies = ["localhost"]',
+            "proxies = [1]",
+        ):
+            self.assertEqual(list(self.wrongs(f"{SMALLEST}[web]\n{line}")), [f"web.{line.split()[0]}"])
+        wrongs = self.wrongs(f'{SMALLEST}[listen]\nproxy_protocol = ["x"]')
+        self.assertEqual(list(wrongs), ["listen.proxy_protocol"])
+
+
 class ReferenceTests(ConfigurationTestCase):
     """C{etc/xmppd.toml} is the reference of all options, and true."""
 
@@ -443,7 +489,8 @@ class ReferenceTests(ConfigurationTestCase):
         configuration = config.load(ETC / "demo.toml")
         self.assertEqual(list(configuration.hosts), ["example.org"])
         self.assertEqual(configuration.hosts["example.org"].guests, "public")
-        for endpoints in dataclasses.astuple(configuration.listen):
+        self.assertFalse(configuration.listen.proxyProtocol)
+        for endpoints in dataclasses.astuple(dataclasses.replace(configuration.listen, proxyProtocol=())):
             self.assertTrue(all("interface=127.0.0.1" in endpoint for endpoint in endpoints))
 
     def test_unit(self) -> None:

@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from xmppd import readers
 from xmppd.hooks import Option
 from xmppd.readers import Problem, Reading, option
+from xmppd.wire.proxies import Networks
 
 T = TypeVar("T")
 
@@ -62,6 +63,8 @@ class Listen:
     @ivar http: HTTP without TLS, for a reverse proxy.
     @ivar https: HTTP with TLS.
     @ivar component: external components (XEP-0114); without TLS, so loopback is the place.
+    @ivar proxyProtocol: whose connections to c2s, c2sTls, http and https begin with the PROXY protocol, which names
+        the client's address; the others' never do.
     """
 
     c2s: tuple[str, ...] = option(readers.endpoints, ())
@@ -71,6 +74,29 @@ class Listen:
     http: tuple[str, ...] = option(readers.endpoints, ())
     https: tuple[str, ...] = option(readers.endpoints, ())
     component: tuple[str, ...] = option(readers.endpoints, ())
+    proxyProtocol: Networks = option(readers.networks, Networks())
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """
+    C{[web]}: clients that come by HTTP.
+
+    @ivar websocket: whether there are WebSockets (RFC 7395), at C{/xmpp-websocket}.
+    @ivar bosh: whether there is BOSH (XEP-0124 and 0206), at C{/http-bind}.
+    @ivar url: where clients reach the web site, to be told to them (XEP-0156); without one, the domain of the host and
+        the port of C{listen.https}.
+    @ivar origins: whose web pages may connect; none: those of the hosts' domains and of C{url}.
+    @ivar proxies: the reverse proxies that are believed when they say whom they speak for.
+    @ivar seeOther: the URL of another server to which all clients with WebSockets are sent, or None.
+    """
+
+    websocket: bool = option(readers.flag, True)
+    bosh: bool = option(readers.flag, True)
+    url: str | None = option(readers.secureURL("https"), None)
+    origins: tuple[str, ...] = option(readers.origins, ())
+    proxies: Networks = option(readers.networks, Networks.of(("127.0.0.0/8", "::1", "unix")))
+    seeOther: str | None = option(readers.secureURL("wss", "https"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +402,7 @@ class Configuration:
     data: Path
     hosts: Mapping[str, HostConfig]
     listen: Listen = Listen()
+    web: WebConfig = WebConfig()
     tls: TLSConfig = TLSConfig()
     limits: Limits = Limits()
     store: StoreConfig = StoreConfig()
@@ -391,6 +418,7 @@ class Configuration:
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType({
     "listen": Listen,
+    "web": WebConfig,
     "tls": TLSConfig,
     "limits": Limits,
     "store": StoreConfig,

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from xmppd.wire import jid
 from xmppd.wire.jid import JIDMalformed
+from xmppd.wire.origins import normalised
+from xmppd.wire.proxies import Networks
 
 T = TypeVar("T")
 
@@ -208,6 +210,45 @@ def endpoints(reading: Reading, value: object) -> tuple[str, ...]:
         if endpoint in strings[:index]:
             raise Refused(f"{endpoint!r} is there twice", "remove one")
     return strings
+
+
+def networks(reading: Reading, value: object) -> Networks:
+    """A list of addresses and networks, and "unix" for the peers of UNIX sockets."""
+    strings = expect(value, list, 'a list of addresses and networks, like ["127.0.0.1", "10.0.0.0/8"]')
+    for string in strings:
+        try:
+            Networks.of([expect(string, str, 'an address in quotes, like "127.0.0.1"')])
+        except ValueError:
+            wrong = f"`{string}` is neither an address nor a network nor \"unix\""
+            raise Refused(wrong, 'write some like "127.0.0.1" or "10.0.0.0/8", without bits behind the mask') from None
+    return Networks.of(strings)
+
+
+def origins(reading: Reading, value: object) -> tuple[str, ...]:
+    """A list of origins of web pages as browsers write them, or "*" for all of them."""
+    if value == "*":
+        return ("*",)
+    example = 'a list like ["https://chat.example.org"], or "*" for all'
+    found = []
+    for string in expect(value, list, example):
+        try:
+            found.append("*" if string == "*" else normalised(expect(string, str, example)))
+        except ValueError:
+            raise Refused(f"`{string}` is no origin", f"write {example}") from None
+    return tuple(found)
+
+
+def secureURL(*schemes: str) -> Reader:
+    """A reader of URLs with TLS, without query and fragment; a slash at the end goes."""
+    example = " or ".join(f'"{scheme}://chat.example.org"' for scheme in schemes)
+
+    def read(reading: Reading, value: object) -> str:
+        url = text(reading, value)
+        if not re.fullmatch(rf"(?:{'|'.join(schemes)})://[A-Za-z0-9.\[\]:_-]+(?:/[^\s?#'\"<>&]*)?", url):
+            raise Refused(f"`{url}` is no URL that would do", f"write one like {example}")
+        return url.rstrip("/")
+
+    return read
 
 
 def domain(reading: Reading, value: str) -> str:

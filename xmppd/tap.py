@@ -44,10 +44,12 @@ from xmppd.ixmppd import IClock, IEntropy, ISession, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.http import ALPN, WebFactory, WebSite
+from xmppd.net.proxied import proxied
 from xmppd.net.polling import readDirectly
 from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
+from xmppd.net.webclients import mountClients
 from xmppd.readers import snake
 from xmppd.restrict import guests, profiles
 from xmppd.route.absence import Absence
@@ -73,7 +75,7 @@ SWITCH_SECONDS = 0.0005
 """How long the reactor may keep the interpreter when another thread wants it."""
 
 
-STARTING_ONLY = ("data", "listen", "store", "control", "components", "rooms", "pubsub", "upload", "proxy")
+STARTING_ONLY = ("data", "listen", "web", "store", "control", "components", "rooms", "pubsub", "upload", "proxy")
 """The sections that a running server can't take over."""
 
 HOST_STARTING_ONLY = ("accounts", "guests", "scramIterations", "contacts", "features", "disabled")
@@ -302,11 +304,11 @@ class Server:
     def _endpoints(self) -> list[tuple[str, str, Any, Any]]:
         listen = self.config.listen
         plain = ClientFactory(self.reception, self.admission, self.turns, self.tls, None, self.connections)
-        endpoints: list[tuple[str, str, Any]] = [("listen.c2s", text, plain) for text in listen.c2s]
+        endpoints: list[tuple[str, str, Any]] = [("listen.c2s", text, self._proxied(plain)) for text in listen.c2s]
         if self.tls is not None and listen.c2sTls:
             creator = self.tls.forDirect(CLIENT_PROTOCOL)
             direct = ClientFactory(self.reception, self.admission, self.turns, self.tls, creator, self.connections)
-            endpoints += [("listen.c2s_tls", text, direct) for text in listen.c2sTls]
+            endpoints += [("listen.c2s_tls", text, self._proxied(direct)) for text in listen.c2sTls]
         endpoints += [("listen.component", text, self._componentFactory()) for text in listen.component]
         endpoints += self._webEndpoints()
         endpoints += [
@@ -321,14 +323,18 @@ class Server:
         """HTTP, behind a reverse proxy or by ourselves."""
         if self.web is None:
             return []
-        listen = self.config.listen
-        plain = WebFactory(self.web, self.clock, self.admission, self.others, True)
-        endpoints: list[tuple[str, str, Any]] = [("listen.http", text, plain) for text in listen.http]
+        listen, web = self.config.listen, self.config.web
+        mountClients(self.web, web, self.hosts, self.reception, self.admission, self.turns, self.connections)
+        factory = WebFactory(self.web, self.clock, self.admission, self.others, web.proxies)
+        endpoints: list[tuple[str, str, Any]] = [("listen.http", text, self._proxied(factory)) for text in listen.http]
         if self.tls is not None and listen.https:
-            factory = WebFactory(self.web, self.clock, self.admission, self.others)
             secure = wrapDirect(factory, self.tls.forDirect(ALPN), self.clock)
-            endpoints += [("listen.https", text, secure) for text in listen.https]
+            endpoints += [("listen.https", text, self._proxied(secure)) for text in listen.https]
         return endpoints
+
+    def _proxied(self, factory: Any) -> Any:
+        """A factory of clients' connections, which load balancers may stand in front of."""
+        return proxied(factory, self.config.listen.proxyProtocol, self.clock)
 
     async def _startListeners(self) -> None:
         await self.listeners.start()

@@ -21,6 +21,7 @@ from xmppd.config import Limits
 from xmppd.ixmppd import IWeb, IWebIntake, IWebResource, StoreUnavailable, WebRequest, WebResponse
 from xmppd.net.admission import Admission
 from xmppd.net.http import HEAD_SECONDS, IDLE_SECONDS, STALL_SECONDS, WebFactory, WebSite, pathOf
+from xmppd.wire.proxies import Networks
 
 
 class WebTransport(StringTransport):
@@ -94,7 +95,7 @@ class Resource:
 class WebCase(SynchronousTestCase):
     """A site with one resource at C{/there}."""
 
-    proxied = False
+    proxies = Networks()
 
     def setUp(self) -> None:
         self.clock = Clock()
@@ -102,7 +103,7 @@ class WebCase(SynchronousTestCase):
         self.site = WebSite()
         self.resource = Resource(WebResponse(200, {"Content-Type": "text/x"}, b"hello"))
         self.site.mount("/there", self.resource)
-        self.factory = WebFactory(self.site, self.clock, Admission(self.clock, Limits()), proxied=self.proxied)
+        self.factory = WebFactory(self.site, self.clock, Admission(self.clock, Limits()), proxies=self.proxies)
 
     def connect(self, address: str = "192.0.2.7") -> tuple[Any, WebTransport]:
         """One more connection."""
@@ -487,7 +488,7 @@ class AdmissionTests(WebCase):
 class ProxiedTests(WebCase):
     """A reverse proxy stands in front."""
 
-    proxied = True
+    proxies = Networks.of(("127.0.0.0/8", "::1", "unix"))
 
     def test_address(self) -> None:
         """It tells the client's address; its connections aren't counted as one address's."""

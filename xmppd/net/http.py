@@ -23,11 +23,11 @@ never see the answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_address
+from dataclasses import dataclass
 from typing import Any, Final
 
 import idna
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
@@ -36,8 +36,10 @@ from twisted.web.http import RESPONSES, HTTPChannel, datetimeToString
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
-from xmppd.ixmppd import IClock, IWeb, IWebIntake, IWebResource, StoreUnavailable, WebRequest, WebResponse
+from xmppd.ixmppd import IClock, IWeb, IWebIntake, IWebResource, StoreUnavailable, TLSFacts, WebRequest, WebResponse
 from xmppd.net.admission import Admission
+from xmppd.trust.tlspolicy import tlsFacts
+from xmppd.wire.proxies import Networks, isLoopback, toldAddress
 
 log = Logger(namespace="xmppd.http")
 
@@ -86,6 +88,23 @@ def plain(status: int, headers: Mapping[str, str] | None = None) -> WebResponse:
     text = f"{status} {RESPONSES.get(status, b'').decode()}\n".encode()
     body = b"" if status in NO_BODY else text
     return WebResponse(status, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """
+    The answer that makes a connection speak something else from now on (RFC 9110 section 7.8).
+
+    @ivar headers: of the response with status 101.
+    @ivar protocol: makes what takes the connection over; until its C{connectionLost} it is counted for the client.
+    """
+
+    headers: Mapping[str, str]
+    protocol: Callable[[WebRequest, WebChannel], Any]
+
+
+class Held(Deferred[WebResponse]):
+    """The Deferred of an answer that is held back; it is cancelled if the client goes before it fires."""
 
 
 @implementer(IWeb)
@@ -199,6 +218,8 @@ class Exchange:
         self._octets = 0
         self._paused = self._sending = self._gone = False
         self._stalled: Any = None
+        self._held: Held | None = None
+        self._version = b""
 
     # --- from the channel
 
@@ -211,6 +232,7 @@ class Exchange:
 
         @param length: octets of the body to come; None if only its end will tell.
         """
+        self._version = version
         try:
             self._head = self._readHead(method.decode("ascii"), target.decode("ascii"), version, length)
         except BadRequest as error:
@@ -238,9 +260,8 @@ class Exchange:
             raise BadRequest(400)
         path, query = pathOf(target)
         channel = self._channel
-        return WebRequest(
-            method.upper(), path, query, headers, length, channel.clientAddress(headers), channel.isSecure()
-        )
+        address, secure = channel.clientAddress(headers), channel.clientSecure(headers)
+        return WebRequest(method.upper(), path, query, headers, length, address, secure)
 
     def _asked(self) -> Any:
         assert self._head is not None
@@ -275,11 +296,15 @@ class Exchange:
             except Exception:
                 answer = self._mistake(Failure())
         if isinstance(answer, Deferred):
+            if isinstance(answer, Held):
+                self._held = answer
             answer.addErrback(self._mistake).addCallback(self._respond).addErrback(self._notSent)
         else:
             self._respond(answer)
 
     def _mistake(self, failure: Failure) -> WebResponse:
+        if self._gone and failure.check(CancelledError):
+            return plain(500)  # nobody gets it
         if failure.check(StoreUnavailable):
             return plain(503, {"Retry-After": "30"})
         log.failure("answering a request at {place} failed", failure, place=self._place())
@@ -296,6 +321,9 @@ class Exchange:
         intake, self._intake = self._intake, None
         if intake is not None:
             intake.aborted()
+        held, self._held = self._held, None
+        if held is not None:
+            held.cancel()
         self._closeBody()
 
     # --- the response
@@ -311,9 +339,14 @@ class Exchange:
         self._logged()
         self._channel.linger()
 
-    def _respond(self, response: WebResponse | None) -> None:
+    def _respond(self, response: WebResponse | Upgrade | None) -> None:
+        self._held = None
         if response is None:
             response = plain(404)
+        if isinstance(response, Upgrade):
+            response = plain(500) if self._gone else self._upgraded(response)
+            if response is None:
+                return
         self._body = None if isinstance(response.body, bytes) else response.body
         if self._gone:
             self._closeBody()
@@ -333,6 +366,24 @@ class Exchange:
         else:
             self._channel.registerProducer(self, True)
             self.resumeProducing()
+
+    def _upgraded(self, upgrade: Upgrade) -> WebResponse | None:
+        """Hand the connection over; or what to respond if that can't be."""
+        channel, head = self._channel, self._head
+        assert head is not None
+        channel.persistent = 0
+        if self._version != b"HTTP/1.1" or channel.isAhead():
+            return plain(400)
+        if channel.countFor(head.address) is not None:
+            return plain(503, {"Retry-After": "60"})
+        self.answered = True
+        self._status = 101
+        headers = Headers({name.encode("ascii"): [value.encode("ascii")] for name, value in upgrade.headers.items()})
+        headers.setRawHeaders(b"Connection", [b"Upgrade"])
+        channel.writeHeaders(b"HTTP/1.1", b"101", RESPONSES[101], headers)
+        self._logged()
+        channel.handOver(upgrade.protocol(head, channel))
+        return None
 
     def _writeHead(self, response: WebResponse, octets: int | None) -> None:
         headers = self.responseHeaders
@@ -450,6 +501,7 @@ class WebChannel(_Untyped):  # type: ignore[misc]
         self._deadline: Any = None
         self._discarded = 0
         self._lingering = False
+        self._successor: Any = None
 
     def callLater(self, period: float, function: Callable[..., object]) -> Any:
         """How L{HTTPChannel} measures silence."""
@@ -473,28 +525,68 @@ class WebChannel(_Untyped):  # type: ignore[misc]
         self.shared.connections.add(self)
 
     def _fromProxy(self) -> bool:
-        """Whether a reverse proxy on this machine speaks for its clients."""
-        if not self.shared.proxied:
-            return False
-        try:
-            return ip_address(self.address).is_loopback
-        except ValueError:
-            return self.address == "unix"
+        """Whether a reverse proxy speaks for its clients."""
+        return self.address in self.shared.proxies
 
     def clientAddress(self, headers: Mapping[str, str]) -> str:
         """The client's address, if need be as the reverse proxy tells it."""
-        told = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-        if told and self._fromProxy():
-            try:
-                return str(ip_address(told))
-            except ValueError:
-                pass
-        return self.address
+        return toldAddress(self.address, headers.get("x-forwarded-for", ""), self.shared.proxies)
+
+    def clientSecure(self, headers: Mapping[str, str]) -> bool:
+        """
+        Whether nobody can have listened to what the client sent: it was encrypted, by us or, as it says itself, by a
+        reverse proxy of the list, or it never left this machine. A proxy that says nothing is believed to have
+        encrypted only what it encrypts again; each of several has to say https.
+        """
+        if not self._fromProxy():
+            return bool(self.isSecure()) or isLoopback(self.address)
+        told = headers.get("x-forwarded-proto")
+        if told is None:
+            return bool(self.isSecure())
+        return all(hop.strip().lower() == "https" for hop in told.split(","))
+
+    # --- something else than HTTP
+
+    def tlsFacts(self) -> TLSFacts | None:
+        """The facts of the client's own TLS connection; None if that ends elsewhere."""
+        if not self.isSecure() or self._fromProxy():
+            return None
+        return tlsFacts(self.transport.getHandle())
+
+    def isAhead(self) -> bool:
+        """Whether the client has sent more than its request, not waiting for an answer."""
+        return bool(self._buffer or self._dataBuffer)
+
+    def countFor(self, address: str) -> str | None:
+        """Count the connection as this client's: why that can't be, or None."""
+        if self._countedAs != address:
+            refusal = self.shared.admission.connected(address)
+            if refusal is not None:
+                log.info("connection refused: address={address} reason={reason}", address=address, reason=refusal)
+                return refusal
+            if self._countedAs is not None:
+                self.shared.admission.disconnected(self._countedAs)
+            self._countedAs = address
+        return None
+
+    def handOver(self, successor: Any) -> None:
+        """Let something else have the connection, and be counted by it, from now on."""
+        self._cancelDeadline()
+        self.setTimeout(None)
+        self._networkProducer.unregisterProducer()
+        self.requests.clear()
+        self._countedAs = None
+        self.shared.connections.discard(self)
+        self._successor = successor
+        successor.makeConnection(self.transport)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """See L{HTTPChannel}."""
         self._cancelDeadline()
         super().connectionLost(reason)
+        if self._successor is not None:
+            self._successor.connectionLost(reason)
+            self._successor = None
         if self._countedAs is not None:
             self.shared.admission.disconnected(self._countedAs)
             self._countedAs = None
@@ -560,6 +652,9 @@ class WebChannel(_Untyped):  # type: ignore[misc]
 
     def dataReceived(self, data: bytes) -> None:
         """See L{HTTPChannel}."""
+        if self._successor is not None:
+            self._successor.dataReceived(data)
+            return
         if self._deadline is None and not self._handlingRequest:
             self._expect(HEAD_SECONDS)
         super().dataReceived(data)
@@ -606,8 +701,8 @@ class WebFactory(Factory):
     What the connections of one listener share.
 
     @ivar connections: those that are open.
-    @ivar proxied: whether a reverse proxy may stand in front: connections from this machine are its, which aren't
-        counted by address, and it tells the client's in X-Forwarded-For.
+    @ivar proxies: the reverse proxies that may stand in front: their connections aren't counted by address, and they
+        tell the client's in X-Forwarded-For.
     """
 
     noisy = False
@@ -618,13 +713,13 @@ class WebFactory(Factory):
         clock: IClock,
         admission: Admission,
         connections: set[WebChannel] | None = None,
-        proxied: bool = False,
+        proxies: Networks = Networks(),
     ) -> None:
         self.site = site
         self.clock = clock
         self.admission = admission
         self.connections: set[WebChannel] = set() if connections is None else connections
-        self.proxied = proxied
+        self.proxies = proxies
 
     def buildProtocol(self, addr: IAddress | None) -> WebChannel:
         """See L{Factory}."""
