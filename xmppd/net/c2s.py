@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import IReception, IStreamTransport
 from xmppd.net.admission import Admission
+from xmppd.net.rest import RESTING, STIRRED, Rests
 from xmppd.net.tls import NoCertificate, ServerTLS, TLSLayer
 from xmppd.net.turns import Turns
 from xmppd.stream.c2s import ClientStream
@@ -84,6 +85,7 @@ class ClientConnection(Protocol):
     @ivar stream: its stream.
     @ivar silent: for how many seconds nothing has come, as far as the sweep over all connections has counted.
     @ivar asked: whether the client is being asked if it is there.
+    @ivar awake: see L{Rests}.
     @ivar since: when it was made, in the clock's seconds.
     """
 
@@ -106,6 +108,7 @@ class ClientConnection(Protocol):
         "_waitingBytes",
         "address",
         "asked",
+        "awake",
         "port",
         "silent",
         "since",
@@ -131,6 +134,7 @@ class ClientConnection(Protocol):
         self._pace: Pace | None = None
         self.silent = 0.0
         self.asked = False
+        self.awake = RESTING
 
     # --- from the reactor
 
@@ -169,6 +173,8 @@ class ClientConnection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """See L{Protocol}."""
         self.silent = 0.0
+        if self.awake != STIRRED:
+            self._shared.rests.stirred(self)
         octets = len(data)
         if self._tls is not None:
             plain = self._decrypted(data)
@@ -238,6 +244,7 @@ class ClientConnection(Protocol):
         """See L{Protocol}."""
         self._gone = True
         self._forget()
+        self._shared.rests.gone(self)
         for call in (self._closing, self._slowed):
             if call is not None and call.active():
                 call.cancel()
@@ -440,6 +447,7 @@ class ClientFactory(Factory):
 
     @ivar connections: those that are open.
     @ivar direct: the creator for direct TLS, or None for STARTTLS.
+    @ivar rests: who of them is awake.
     @ivar makeStream: makes the stream of a connection.
     """
 
@@ -461,6 +469,7 @@ class ClientFactory(Factory):
         self.turns = turns
         self.serverTLS = serverTLS
         self.direct = direct
+        self.rests = Rests(reception.clock)
         self.connections: set[ClientConnection] = set() if connections is None else connections
 
     def buildProtocol(self, addr: IAddress | None) -> ClientConnection:
