@@ -507,6 +507,18 @@ class AccountStoreContract(_StoreCase):
         self.assertEqual(await self.store.accounts.count("example.org"), 2)
         self.assertEqual(await self.store.accounts.count("example.com"), 0)
 
+    async def test_rounds(self):
+        """Accounts are counted by the iterations of their keys for one hash, for each domain."""
+        for number, iterations in enumerate((10000, 20000, 10000)):
+            await self.store.accounts.create(f"{number}@example.org", [someKeys("sha256", iterations)], 1.0)
+        await self.store.accounts.create("x@example.org", [someKeys("sha1", 4096)], 1.0)
+        await self.store.accounts.create("none@example.org", [], 1.0)
+        await self.store.accounts.create("a@example.net", [someKeys("sha256", 30000)], 1.0)
+        self.assertEqual(await self.store.accounts.rounds("example.org", "sha256"), {10000: 2, 20000: 1})
+        self.assertEqual(await self.store.accounts.rounds("example.com", "sha256"), {})
+        await self.store.accounts.setKeys("0@example.org", [someKeys("sha256", 20000)])
+        self.assertEqual(await self.store.accounts.rounds("example.org", "sha256"), {10000: 1, 20000: 2})
+
 
 @spec("RFC 6121", "2.6")
 class RosterStoreContract(_StoreCase):

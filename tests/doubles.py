@@ -410,7 +410,7 @@ class _FailingPart:
 
     _READS = frozenset(
         "get keys list count since offline held sessions all size kinds owners query ends nodes items itemsById "
-        "countItems affiliations affiliationsOf subscriptions subscriptionsOf".split()
+        "countItems rounds affiliations affiliationsOf subscriptions subscriptionsOf".split()
     )
 
     def __init__(self, store: FailingStore, part: Any, interface: Any) -> None:

@@ -1474,6 +1474,9 @@ class ISpoolStore(Interface):
         """At start: messages whose holder is no saved session lose their holder. Answers how many."""
 
 
+    def rounds(domain: str, hashName: str) -> Deferred[Mapping[int, int]]:
+        """How many accounts of a domain have keys for a hash, by their iterations. Looks at all of them."""
+
 ABOUT: Final = ("room-affiliation", "room-hats", "room-registration")
 """Kinds of facts that aren't of whom they are about: their key is that one's bare JID."""
 

@@ -31,7 +31,8 @@ from zope.interface import implementer
 from xmppd import catalogue
 from xmppd.auth.cred import makePortal
 from xmppd.auth.negotiation import SASLNegotiation
-from xmppd.auth.passwords import Passwords
+from xmppd.auth.passwords import CHECKED, Passwords
+from xmppd.auth.rounds import Census
 from xmppd.config import Configuration, ConfigurationError, HostConfig, checkFeatureOptions, load
 from xmppd.ctl import logs
 from xmppd.ctl.commands import Commands
@@ -243,7 +244,12 @@ class Server:
         for host in self.hosts.values():
             secret = await secretOf(self.store, self.entropy, host.domain)
             iterations, most = host.config.scramIterations, self.config.limits.pbkdf2Queue
-            passwords = Passwords(self.store.accounts, self._inThread, secret, iterations, most)
+            census = Census(host.domain, self.store.accounts, self.store.facts, self.clock, iterations, CHECKED)
+            await census.start()
+            for hook in (host.hooks.registered, host.hooks.rekeyed, host.hooks.removed):
+                hook.addObserver(census.changed)
+            host.hooks.stopping.addObserver(census.stop)
+            passwords = Passwords(self.store.accounts, self._inThread, secret, iterations, most, census)
             host.passwords = passwords
             portal = makePortal(host, passwords)
             requireTLS = self.config.tls.requireC2s

@@ -425,7 +425,7 @@ class UnknownUserTests(SASLCase):
     """Nobody can tell from the answers who has an account."""
 
     def setUp(self) -> None:
-        super().setUp()
+        self.server = self.serve(iterations=10_000)
         self.server.account("known", "secret", iterations=10_000)
 
     def plainly(self, name: str) -> tuple[str, int]:

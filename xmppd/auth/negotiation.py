@@ -201,7 +201,8 @@ class Attempt:
         else:
             found = await host.accounts.keys(bare, step.hashName)
             keys = found[1] if found is not None else None
-        self.step(self.mechanism.found(keys or passwords.madeUp(bare, step.hashName)))
+        madeUp = passwords.madeUp(bare, step.hashName)
+        self.step(self.mechanism.found(keys or madeUp))
 
     async def _verify(self, step: Verify) -> None:
         """Log in."""

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
+from xmppd.auth.rounds import Census, Rounds
 from xmppd.ixmppd import IAccountStore, IPasswords, StoredKeys
 from xmppd.sasl.keys import UnusablePassword, checkPassword, deriveKeys, fakeKeys
 from xmppd.wire.errors import SASLCondition, SASLError, StanzaCondition, StanzaError
@@ -41,17 +42,21 @@ class Passwords:
         secret: bytes,
         iterations: int,
         most: int = 200,
+        census: Census | None = None,
     ) -> None:
         """
         @param inThread: calls a function in a thread and answers a Deferred, as C{deferToThread} does.
         @param iterations: PBKDF2 rounds of new keys.
         @param most: how many derivations may wait.
+        @param census: knows how many rounds made-up accounts show; without it all show C{iterations}.
         """
         self._accounts = accounts
         self._inThread = inThread
         self._iterations = iterations
         self._most = most
         self._waiting = 0
+        self._census = census
+        self._only = Rounds.only(iterations)
         self.secret = secret
 
     def _run(self, function: Callable[..., T], *arguments: object) -> Deferred[T]:
@@ -82,8 +87,13 @@ class Passwords:
         return self._run(keys).addErrback(refused)
 
     def madeUp(self, username: str, hashName: str) -> StoredKeys:
-        """Keys for a user who isn't there: always the same, and never right."""
-        return fakeKeys(self.secret, username, hashName, self._iterations)
+        """
+        Keys for a user who isn't there: as steady as anybody's, and never right. To be made for users who are there,
+        too, so that it takes no less time for them.
+        """
+        rounds = self._only if self._census is None else self._census.rounds
+        era = rounds.eraOf(self.secret, username)
+        return fakeKeys(self.secret, username, hashName, era.rounds, era.number)
 
     def check(self, bare: str, password: str) -> Deferred[bool]:
         """See L{IPasswords}."""
@@ -94,6 +104,6 @@ class Passwords:
         Whether it is the account's password, and whether the account is disabled; as long for an unknown account.
         """
         found = await self._accounts.keys(bare, CHECKED)
-        keys = found[1] if found is not None else None
-        right = await self._run(checkPassword, keys or self.madeUp(bare, CHECKED), password)
+        keys, madeUp = found[1] if found is not None else None, self.madeUp(bare, CHECKED)
+        right = await self._run(checkPassword, keys or madeUp, password)
         return right and keys is not None, found is not None and found[0].disabled

@@ -82,7 +82,7 @@ def deriveKeys(password: str, hashName: str, salt: bytes | None = None, iteratio
     return StoredKeys(hashName, salt, iterations, hashlib.new(hashName, clientKey).digest(), serverKey)
 
 
-def fakeKeys(secret: bytes, username: str, hashName: str, iterations: int = 10000) -> StoredKeys:
+def fakeKeys(secret: bytes, username: str, hashName: str, iterations: int = 10000, era: int = 0) -> StoredKeys:
     """
     Keys for somebody who doesn't exist, so that a client can't tell (RFC 5802 section 9, RFC 6120 section 13.11).
 
@@ -91,7 +91,8 @@ def fakeKeys(secret: bytes, username: str, hashName: str, iterations: int = 1000
 
     @param secret: random octets that only this server knows, kept across restarts.
     @param username: as prepared for the lookup of real users; else spelling variants would tell.
-    @param iterations: what new accounts get.
+    @param iterations: as many as somebody's account might have.
+    @param era: another number makes other keys, as another password would.
     @raise ValueError: for an unknown hash or a secret that is too short.
     """
     size = _digestSize(hashName)
@@ -99,7 +100,8 @@ def fakeKeys(secret: bytes, username: str, hashName: str, iterations: int = 1000
         raise ValueError("the secret has fewer than 16 octets")
 
     def part(label: str) -> bytes:
-        return hmac.digest(secret, f"{label}\0{hashName}\0{username}".encode("utf-8", "surrogatepass"), "sha512")
+        text = f"{label}{era or ''}\0{hashName}\0{username}"
+        return hmac.digest(secret, text.encode("utf-8", "surrogatepass"), "sha512")
 
     return StoredKeys(
         hashName, part("salt")[:SALT_OCTETS], iterations, (part("stored") + b"\0")[: size + 1], part("server")[:size]

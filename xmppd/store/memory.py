@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -158,6 +159,12 @@ class MemoryAccounts:
         """How many accounts a domain has."""
         checkText(domain)
         return succeed(len(self._of(domain)))
+
+    def rounds(self, domain: str, hashName: str) -> Deferred[Mapping[int, int]]:
+        """How many accounts of a domain have keys for a hash, by their iterations."""
+        checkText(domain, hashName)
+        keys = (self._accounts[jid].keys.get(hashName) for jid in self._of(domain))
+        return succeed(Counter(each.iterations for each in keys if each is not None))
 
     def forget(self, jid: str) -> None:
         """Forget the account itself."""

@@ -5,7 +5,7 @@ Accounts and their keys in SQL.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, func, literal_column, select
@@ -44,6 +44,7 @@ class SQLAccounts:
         self._setLastActivity = Operation(self._runSetLastActivity)
         self._list = Operation(self._runList)
         self._count = Operation(self._runCount)
+        self._rounds = Operation(self._runRounds)
 
     def _compile(self, backend: Backend) -> None:
         text = backend.text
@@ -66,6 +67,11 @@ class SQLAccounts:
         after = table.jid > bindparam("after")
         self._sqlList = text(
             select(*record).where(here, after).order_by(table.jid).limit(bindparam("most")).offset(literal_column("0"))
+        )
+        iterations = accountKeys.c.iterations
+        joined = accounts.join(accountKeys, hasHash)
+        self._sqlRounds = text(
+            select(iterations, func.count()).select_from(joined).where(here).group_by(iterations)
         )
         self._sqlCount = text(select(func.count()).select_from(accounts).where(here))
 
@@ -121,6 +127,11 @@ class SQLAccounts:
         """How many accounts a domain has."""
         checkText(domain)
         return self._reader.submit(self._count, domain)
+
+    def rounds(self, domain: str, hashName: str) -> Deferred[Mapping[int, int]]:
+        """How many accounts of a domain have keys for a hash, by their iterations."""
+        checkText(domain, hashName)
+        return self._reader.submit(self._rounds, domain, hashName)
 
     # --- in the threads
 
@@ -203,3 +214,7 @@ class SQLAccounts:
 
     def _runCount(self, connection: Connection, domain: str) -> int:
         return int(connection.execute(self._sqlCount, {"host": domain}).fetchone()[0])
+
+    def _runRounds(self, connection: Connection, domain: str, hashName: str) -> dict[int, int]:
+        rows = connection.execute(self._sqlRounds, {"host": domain, "hashName": hashName}).fetchall()
+        return {int(iterations): int(count) for iterations, count in rows}
