@@ -13,6 +13,7 @@ from zope.interface import directlyProvides, implementer
 
 from xmppd.config import HostConfig, Limits
 from xmppd.ixmppd import (
+    Departure,
     IAccount,
     IAccountStore,
     IAnonymousAccount,
@@ -219,6 +220,7 @@ class FakePresence:
         self.leftSessions: list[ISession] = []
         self.vetoes: list[Veto] = []
         self.rosters: dict[str, set[str]] = {}
+        self.dissolved: list[Departure] = []
 
     def sent(self, session: ISession, stanza: Stanza) -> None:
         """See L{IPresence}; available and unavailable presence takes effect on the session."""
@@ -235,6 +237,10 @@ class FakePresence:
     def left(self, session: ISession) -> None:
         """See L{IPresence}."""
         self.leftSessions.append(session)
+
+    def dissolve(self, departure: Departure) -> None:
+        """See L{IPresence}."""
+        self.dissolved.append(departure)
 
     def subscription(self, owner: str, contact: str) -> Deferred[str]:
         """See L{IPresence}."""
@@ -343,7 +349,7 @@ class Rig:
             HostConfig(domain, table=table, accounts=False, admins=self.host.config.admins),
             self.host.limits,
             self.router,
-            self.store,
+            self.host.ledger,
             self.clock,
             self.host.entropy,
             lambda feature, key: values[feature, key],

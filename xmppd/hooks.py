@@ -108,7 +108,10 @@ class Hooks:
     @ivar arriving: (stanza): from a domain not on this server; refuse, change.
     @ivar registering: (request or None, username): an account is about to be made; refuse.
     @ivar registered: (bare JID): observe.
-    @ivar removed: (bare JID): an account is gone with all it stored; observe.
+    @ivar farewell: (L{xmppd.ixmppd.Departure}): a guest has gone, or an account is being removed. On all domains of
+        the server, while the store still has everything: undo what others see of it, and have them told, in a way that
+        can be repeated; observers may answer a Deferred or a coroutine. If the store fails, all is tried again.
+    @ivar removed: (bare JID): an account is gone with all it stored, or a guest that had stored something; observe.
     @ivar rekeyed: (bare JID): an account's password was changed; observe.
     """
 
@@ -134,6 +137,7 @@ class Hooks:
     arriving: Hook = field(default_factory=lambda: Hook("arriving"))
     registering: Hook = field(default_factory=lambda: Hook("registering"))
     registered: Hook = field(default_factory=lambda: Hook("registered"))
+    farewell: Hook = field(default_factory=lambda: Hook("farewell"))
     removed: Hook = field(default_factory=lambda: Hook("removed"))
     rekeyed: Hook = field(default_factory=lambda: Hook("rekeyed"))
 

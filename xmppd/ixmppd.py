@@ -206,7 +206,7 @@ class ArchivedMessage:
     @ivar stanza: the bytes of the whole stanza.
     @ivar resource: the resource of the other side, or empty; always empty in a room's archive.
     @ivar sender: in a room's archive the sender's real bare JID, or empty; empty too once that account is gone.
-    @ivar disclosed: in a room's archive, whether everybody in the room could see the others' real JIDs when it was said.
+    @ivar disclosed: in a room's archive, whether everybody in the room saw the others' real JIDs when it was said.
     """
 
     id: str
@@ -318,6 +318,28 @@ class NodeSubscription:
     options: str = "{}"
 
 
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """
+    Somebody who goes for good: a guest whose last session has ended, or an account that is removed.
+
+    @ivar bare: the bare JID.
+    @ivar places: where others' keeping names it, in words; complete for guests, empty for accounts: C{("roster",
+        account)}, C{("node", owner, node)}, C{("fact", owner)}, C{("archive", owner)}.
+    @ivar guest: whether it is a guest.
+    @ivar crashed: whether nobody could be told when its sessions ended: the server was killed.
+    """
+
+    bare: str
+    places: frozenset[tuple[str, ...]] = frozenset()
+    guest: bool = True
+    crashed: bool = False
+
+    def at(self, kind: str) -> list[tuple[str, ...]]:
+        """The places of one kind, without the word that says so, in order."""
+        return sorted(words[1:] for words in self.places if words[:1] == (kind,))
+
+
 # --- HTTP ---------------------------------------------------------------------------------------------------------
 
 
@@ -386,7 +408,7 @@ class IAccount(Interface):
 
 
 class IAnonymousAccount(IAccount):
-    """The avatar of a guest; C{logout} is where the ledger is undone (XEP-0175)."""
+    """The avatar of a guest (XEP-0175)."""
 
     trace: str | None = Attribute("Trace data for the audit log only (RFC 4505), or None.")
     fresh: bool = Attribute("Whether nobody has been this guest before: then nothing can be stored of it.")
@@ -876,6 +898,7 @@ class IHost(Interface):
     post: Callable[[Stanza], None] | None = Attribute(
         "Takes messages and presence for the domain itself, and answers them; set by the feature that wants them."
     )
+    ledger: ILedger = Attribute("The ledger of guests, in front of all stores.")
     archives: IArchiveStore = Attribute("Archives of messages.")
     pubsub: INodeStore = Attribute("Nodes of publish-subscribe.")
     personal: IPersonalNodes | None = Attribute("Publish-subscribe nodes of accounts, if a feature provides them.")
@@ -952,6 +975,9 @@ class IHost(Interface):
 
     def admit(stanza: Stanza, to: JID) -> None:
         """Take a stanza for an account or one of its resources as if there were no C{inbox}."""
+
+    def departed(session: ISession) -> None:
+        """A session is over, and everybody has been told; if it was a guest's last, the guest has gone."""
 
     def request(stanza: Stanza, to: JID) -> None:
         """Treat an IQ for an address of this domain as one for an account; for what C{inbox} has no answer to."""
@@ -1044,6 +1070,45 @@ class IRegistrar(Interface):
         """End the sessions of an account, or one of them; answers how many there were."""
 
 
+class ILedger(Interface):
+    """
+    What guests leave behind, noted before it happens and undone when they go (XEP-0175 section 3). One per process;
+    the stores of all hosts write through it. Writes concerning guests wait for the note.
+    """
+
+    def arrived(bare: str, home: IHost) -> None:
+        """A guest is about to be bound. Per session."""
+
+    def departed(bare: str) -> None:
+        """
+        The last session of somebody is over; if it is a guest, undo what it did. Its name is taken until that is done.
+        """
+
+    def knows(bare: str) -> bool:
+        """Whether a name is that of a guest who is here, or of one whose effects are being undone."""
+
+    def isGone(bare: str) -> bool:
+        """Whether a name was a guest's who has gone; remembers a bounded number."""
+
+    def note(bare: str) -> Deferred[None]:
+        """
+        Something will be kept that is a guest's, in a form the ledger doesn't see: note it first. Does nothing for
+        others. Fails with L{StoreUnavailable}.
+        """
+
+    def leaves(bare: str) -> Deferred[None]:
+        """Note that an account is being removed, to be continued at the next start should there be a crash."""
+
+    def farewell(departure: Departure) -> Deferred[None]:
+        """Have the features of all domains take leave of somebody. Fails with L{StoreUnavailable}."""
+
+    def undoLeft() -> Deferred[None]:
+        """At start, before anything listens: undo what a server that was killed has left."""
+
+    def stop() -> Deferred[None]:
+        """The guests' sessions have ended: fires when what they did is undone, or can't be just now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Invitation:
     """
@@ -1109,6 +1174,12 @@ class IPresence(Interface):
 
     def left(session: ISession) -> None:
         """The session is over: broadcast unavailable presence where it is due (sections 4.5, 4.6)."""
+
+    def dissolve(departure: Departure) -> Deferred[None] | None:
+        """
+        Somebody goes for good: end all its subscriptions, of whatever domain it was, and take a guest out of others'
+        rosters. The last of all farewells; can be repeated.
+        """
 
     def subscription(owner: str, contact: str) -> Deferred[str]:
         """The state of the roster item ("none", "to", "from", "both") that C{owner} has for C{contact}."""
@@ -1403,6 +1474,9 @@ class IAccountStore(Interface):
     def count(domain: str) -> Deferred[int]:
         """How many accounts a domain has."""
 
+    def rounds(domain: str, hashName: str) -> Deferred[Mapping[int, int]]:
+        """How many accounts of a domain have keys for a hash, by their iterations. Looks at all of them."""
+
 
 class IRosterStore(Interface):
     """Rosters with versions. Called per roster query and per subscription change."""
@@ -1473,9 +1547,6 @@ class ISpoolStore(Interface):
     def releaseUnheld() -> Deferred[int]:
         """At start: messages whose holder is no saved session lose their holder. Answers how many."""
 
-
-    def rounds(domain: str, hashName: str) -> Deferred[Mapping[int, int]]:
-        """How many accounts of a domain have keys for a hash, by their iterations. Looks at all of them."""
 
 ABOUT: Final = ("room-affiliation", "room-hats", "room-registration")
 """Kinds of facts that aren't of whom they are about: their key is that one's bare JID."""

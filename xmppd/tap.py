@@ -41,12 +41,12 @@ from xmppd.ctl.folder import DataFolder
 from xmppd.ctl.process import RunningServer
 from xmppd.ctl.socket import ControlSocket
 from xmppd.hooks import Feature
-from xmppd.ixmppd import IClock, IEntropy, ISession, IStore
+from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.http import ALPN, WebFactory, WebSite
-from xmppd.net.proxied import proxied
 from xmppd.net.polling import readDirectly
+from xmppd.net.proxied import proxied
 from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
@@ -55,6 +55,7 @@ from xmppd.readers import snake
 from xmppd.restrict import guests, profiles
 from xmppd.route.absence import Absence
 from xmppd.route.host import Host
+from xmppd.route.ledger import Ledger
 from xmppd.route.router import Router
 from xmppd.services import Listeners, Part, Reception, SequentialService, Streams, awaitAll, secretOf
 from xmppd.store.memory import MemoryStore
@@ -65,6 +66,7 @@ from xmppd.stream.starttls import StartTLS
 from xmppd.trust.certificates import Certificate, CertificateError, findCertificate, loadCertificates
 from xmppd.trust.identities import namesFromDER
 from xmppd.trust.tlspolicy import TLSPolicy
+from xmppd.wire.errors import StreamCondition, StreamError
 
 log = Logger(namespace="xmppd")
 
@@ -155,6 +157,7 @@ class Server:
         self.connections: set[ClientConnection] = set()
         self.reception = Reception(self.clock, self.entropy, config.limits, config.tls.requireC2s, self.admission)
         self.store = store or makeStore(config, reactor)
+        self.ledger = Ledger(self.store, self.clock)
         self.tls = makeTLS(config, self.clock)
         self.others: set[Any] = set()
         self.web = makeWebSite(config, self.tls)
@@ -183,6 +186,7 @@ class Server:
             Part("hosts", self._startHosts, self._stopHosts),
             Part("streams", self.streams.start, self.streams.stop),
             Part("services", self._startServices, self._stopServices),
+            Part("guests", self.ledger.undoLeft, self._stopGuests),
             *self._control(),
             Part("listeners", self._startListeners, self._stopListeners),
             Part("serving", self._serve, self._endServing),
@@ -194,7 +198,7 @@ class Server:
     def _makeHost(self, hostConfig: HostConfig, found: Mapping[str, Feature]) -> None:
         domain = hostConfig.domain
         options = catalogue.options(found, hostConfig)
-        host = Host(domain, hostConfig, self.config.limits, self.router, self.store, self.clock, self.entropy, options)
+        host = Host(domain, hostConfig, self.config.limits, self.router, self.ledger, self.clock, self.entropy, options)
         host.lifecycle = self._lifecycle if IReactorCore.providedBy(self.reactor) else None
         self._furnish(host)
         self.hosts[domain] = self.reception.hosts[domain] = host
@@ -215,7 +219,7 @@ class Server:
         """A domain without users; hosts list it, and it learns whose account is gone for good."""
         domain = hostConfig.domain
         options = catalogue.options(found, hostConfig)
-        host = Host(domain, hostConfig, self.config.limits, self.router, self.store, self.clock, self.entropy, options)
+        host = Host(domain, hostConfig, self.config.limits, self.router, self.ledger, self.clock, self.entropy, options)
         host.presence = Absence()
         self._furnish(host)
         self.serviceHosts[domain] = host
@@ -227,7 +231,6 @@ class Server:
             each.services[domain] = names[0] if names else ""
         for each in self.hosts.values():
             each.hooks.removed.addObserver(host.hooks.removed.notify)
-            each.hooks.ended.addObserver(guestsGone(each, host))
 
     def _makeComponents(self) -> dict[str, Component]:
         """The doors of external components (XEP-0114)."""
@@ -268,6 +271,15 @@ class Server:
         """Before the streams end, so that clients hear why."""
         for host in self.serviceHosts.values():
             await awaitAll(observer() for observer in host.hooks.stopping.observe)
+
+    async def _stopGuests(self) -> None:
+        """Guests go while everybody is still here to see it."""
+        for host in self.hosts.values():
+            for sessions in tuple(host.sessions.values()):
+                for session in tuple(sessions.values()):
+                    if session.account.anonymous:
+                        session.end(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
+        await self.ledger.stop()
 
     # --- the process
 
@@ -473,16 +485,6 @@ class Server:
                 if getattr(wanted.hosts[domain], name) != getattr(self.hosts[domain].config, name)
             ]
         return lines
-
-
-def guestsGone(host: Host, service: Host) -> Callable[[ISession], None]:
-    """An observer of ended sessions that tells a service when a guest is gone: who has no account never comes back."""
-
-    def ended(session: ISession) -> None:
-        if session.account.anonymous and session.bare not in host.sessions:
-            service.hooks.removed.notify(session.bare)
-
-    return ended
 
 
 def certifiedAddresses(der: bytes) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def serve(
     values: Mapping[str, Any] = {**{key: option.default for key, option in feature.options.items()}, **options}
     config = HostConfig(domain, table=feature.serves, accounts=False, admins=("admin@example.org",))
     host = Host(
-        domain, config, Limits(), rig.router, rig.store, rig.clock, LongEntropy(), lambda name, key: values[key]
+        domain, config, Limits(), rig.router, rig.host.ledger, rig.clock, LongEntropy(), lambda name, key: values[key]
     )
     host.web, host.folder = web, folder
     host.identities.extend(feature.identities)

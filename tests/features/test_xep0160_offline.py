@@ -240,11 +240,11 @@ class DeliveryTests(OfflineTestCase):
         self.rig.send(session, b"<presence/>")
         self.rig.clock.advance(1)
         self.assertEqual(len(self.messages(stream)), 2)
-        self.assertEqual(len(self.spool._messages), 3)
+        self.assertEqual(len(self.rig.store.spool._messages), 3)
         stream.queued = 0
         self.rig.clock.advance(5)
         self.assertEqual(len(self.messages(stream)), 1)
-        self.assertEqual(len(self.spool._messages), 0)
+        self.assertEqual(len(self.rig.store.spool._messages), 0)
 
     def test_lostConnection(self) -> None:
         """What a client may not have got is offline again."""
@@ -285,9 +285,9 @@ class DeliveryTests(OfflineTestCase):
             self.say()
             session, _ = self.come()
             (made,) = custodies
-            self.assertEqual(made.rows, [] if settled else list(self.spool._messages))
-            self.assertEqual(len(self.spool._messages), 0 if settled else 1)
-            self.successResultOf(self.spool.remove(list(self.spool._messages)))
+            self.assertEqual(made.rows, [] if settled else list(self.rig.store.spool._messages))
+            self.assertEqual(len(self.rig.store.spool._messages), 0 if settled else 1)
+            self.successResultOf(self.spool.remove(list(self.rig.store.spool._messages)))
             self.rig.host.custody = None
             session.end()
 
@@ -316,7 +316,7 @@ class DeliveryTests(OfflineTestCase):
         self.say()
         _, stream = self.come()
         self.assertEqual(len(self.messages(stream)), 1)
-        self.assertEqual(len(self.spool._messages), 0)
+        self.assertEqual(len(self.rig.store.spool._messages), 0)
 
     def test_resumed(self) -> None:
         """A session that was revived gets what the crash has left once it is connected again."""
@@ -459,7 +459,7 @@ class OrderTests(OfflineTestCase):
         self.ready(stream)
         self.assertEqual(self.bodies(stream), ["2"])
         self.assertEqual([each.rows for each in custodies], [[row]])
-        self.assertEqual(list(self.spool._messages), [row])
+        self.assertEqual(list(self.rig.store.spool._messages), [row])
 
     def test_storedInVain(self) -> None:
         """A row that nobody needs any more is removed, also if it is written when the message has gone."""
@@ -472,7 +472,7 @@ class OrderTests(OfflineTestCase):
         self.assertIsNone(second.message())
         second.stored(rows[1])
         self.assertEqual(self.bodies(stream), ["2", "3"])
-        self.assertEqual(list(self.spool._messages), [])
+        self.assertEqual(list(self.rig.store.spool._messages), [])
 
     def test_sessionEnds(self) -> None:
         """Then what waited is kept like the rest, once and in order, whether it was written or not."""

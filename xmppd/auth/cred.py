@@ -150,7 +150,9 @@ class PlainChecker:
 
 @implementer(ICredentialsChecker)
 class AnonymousChecker:
-    """Makes up a name for a guest: a UUID nobody has (mission A2)."""
+    """
+    Makes up a name for a guest: a UUID nobody has (mission A2). The store is asked only where there are accounts.
+    """
 
     credentialInterfaces = (IAnonymousTrace,)
 
@@ -163,9 +165,12 @@ class AnonymousChecker:
         return Deferred.fromCoroutine(self._name())
 
     async def _name(self) -> bytes | tuple[()]:
+        host = self._host
         while True:
-            bare = f"{self._host.entropy.uuid()}@{self._host.domain}"
-            if bare not in self._host.sessions and await self._host.accounts.get(bare) is None:
+            bare = f"{host.entropy.uuid()}@{host.domain}"
+            if bare in host.sessions or host.ledger.knows(bare) or host.ledger.isGone(bare):
+                continue
+            if not host.config.accounts or await host.accounts.get(bare) is None:
                 return bare.encode()
 
 

@@ -239,6 +239,7 @@ def join(host: IHost) -> None:
     host.bytestreams = proxy
     host.respond("host", "get", QUERY, proxy.address)
     host.respond("host", "set", QUERY, proxy.activate)
+    host.hooks.farewell.addObserver(lambda departure: proxy.forget(departure.bare))
     host.hooks.removed.addObserver(proxy.forget)
 
 

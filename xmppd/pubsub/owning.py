@@ -130,6 +130,16 @@ class Owning:
         await self._shelf.alone(self._profile.owner(request), name, work)
         await self._afterwards(request, name)
 
+    async def deleteNow(self, owner: str, name: str) -> None:
+        """Delete a node on the service's part, and tell its subscribers as its configuration says."""
+
+        async def work() -> None:
+            node = await self._shelf.find(owner, name)
+            if node is not None:
+                await self._delete(node)
+
+        await self._shelf.alone(owner, name, work)
+
     async def deleteOwnerless(self, owner: str, name: str) -> None:
         """Delete a node that still belongs to nobody, and tell its subscribers as its configuration says."""
 
@@ -155,6 +165,10 @@ class Owning:
                 await observer(request)
             except (StanzaError, StoreUnavailable) as error:
                 log.warn("what follows from an emptied node failed: {error}", error=error)
+
+    async def tell(self, node: Node, event: bytes) -> None:
+        """Tell a node's subscribers what the service has done to it."""
+        await self._tell(node, event)
 
     async def _tell(self, node: Node, event: bytes, pending: bool = False) -> None:
         """Notify. The change is made by now: if somebody can't be told, that doesn't undo it."""

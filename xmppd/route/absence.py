@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
-from xmppd.ixmppd import IPresence, ISession, Veto, VetoPredicate
+from xmppd.ixmppd import Departure, IPresence, ISession, Veto, VetoPredicate
 from xmppd.wire.jid import JID
 from xmppd.wire.stanza import Stanza
 
@@ -26,6 +26,9 @@ class Absence:
 
     def left(self, session: ISession) -> None:
         """There are no clients."""
+
+    def dissolve(self, departure: Departure) -> None:
+        """There are no rosters."""
 
     def subscription(self, owner: str, contact: str) -> Deferred[str]:
         """There are no rosters."""

@@ -47,6 +47,7 @@ from xmppd.ixmppd import (
     StoreUnavailable,
 )
 from xmppd.route.delivery import deliverMessage
+from xmppd.route.ledger import Ledger
 from xmppd.route.registrar import Registrar
 from xmppd.route.router import privateRequest
 from xmppd.route.sessions import Session
@@ -89,12 +90,14 @@ class Host:
         self.router = router
         self.clock = clock
         self.entropy = entropy
-        self.accounts = store.accounts
-        self.rosters = store.rosters
-        self.spool = store.spool
-        self.facts = store.facts
-        self.archives = store.archives
-        self.pubsub = store.pubsub
+        self.ledger = store if isinstance(store, Ledger) else Ledger(store, clock)
+        self.ledger.domains.append(self)
+        self.accounts = self.ledger.accounts
+        self.rosters = self.ledger.rosters
+        self.spool = self.ledger.spool
+        self.facts = self.ledger.facts
+        self.archives = self.ledger.archives
+        self.pubsub = self.ledger.pubsub
         self.hooks = Hooks()
         self.adapters = Adapters()
         self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")] if config.table == "host" else []
@@ -177,6 +180,8 @@ class Host:
         known = self._known.get(bare)
         if known is not None:
             return succeed(known)
+        if self.ledger.isGone(bare):
+            return succeed(False)
         asked = self.accounts.get(bare)
         return asked.addCallback(lambda record: self._learnt(bare, record is not None))
 
@@ -434,6 +439,10 @@ class Host:
         resource = self._allowedResource(stream, resource)
         bare = account.jid.bare
         full = self._freeResource(bare, resource)
+        if account.anonymous:
+            if self.ledger.isGone(bare):
+                raise StanzaError(StanzaCondition.NOT_ALLOWED, "This guest has gone.")
+            self.ledger.arrived(bare, self)
         if account.anonymous and getattr(account, "fresh", False) and bare not in self.sessions:
             self.blank.add(bare)
         try:
@@ -545,6 +554,11 @@ class Host:
             del there[session.jid.resource or ""]
             if not there:
                 del self.sessions[session.bare]
+
+    def departed(self, session: ISession) -> None:
+        """A session is over, and everybody has been told."""
+        if session.account.anonymous and session.bare not in self.sessions:
+            self.ledger.departed(session.bare)
 
 
 def errorTypeOf(stanza: Stanza) -> ErrorType:

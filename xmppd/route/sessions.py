@@ -305,3 +305,4 @@ class Session:
         for restriction in host.adapters.subscribers(self, ISessionEnd):
             restriction.ended()
         self.account.logout()
+        host.departed(self)

@@ -158,7 +158,7 @@ def makeService(rig: Rig, features: Sequence[Any], given: dict[str, Any]) -> Hos
         config,
         rig.host.limits,
         rig.router,
-        rig.store,
+        rig.host.ledger,
         rig.clock,
         CountingEntropy(),
         lambda feature, key: options[feature, key],

@@ -299,7 +299,7 @@ class CapabilitiesTests(PersonalCase):
         """So many hashes are remembered, in memory and in the store."""
         fresh = Capabilities(self.rig.host)
         for index in range(REMEMBERED + 5):
-            fresh._remember(f"sha-1 {index}", frozenset())
+            fresh._remember(f"sha-1 {index}", frozenset(), ROMEO + "/orchard")
         facts = self.successResultOf(self.rig.host.facts.all("example.org", "caps"))
         self.assertEqual(len(facts), REMEMBERED)
         self.assertEqual(len(fresh._known), REMEMBERED)

@@ -47,8 +47,6 @@ def join(host: IHost) -> None:
     host.presence = presence
 
     def ended(session: ISession) -> None:
-        if session.account.anonymous and session.bare not in host.sessions:
-            presence.subscriptions.dissolve(session.bare)
         rosters.release(session.bare)
 
     host.respond("account", "get", QUERY, queries.get)

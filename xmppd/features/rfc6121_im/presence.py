@@ -28,7 +28,7 @@ from xmppd.features.rfc6121_im.queries import RosterQueries
 from xmppd.features.rfc6121_im.rosters import Roster, Rosters
 from xmppd.features.rfc6121_im.states import SUBSCRIPTION_TYPES
 from xmppd.features.rfc6121_im.subscriptions import Subscriptions
-from xmppd.ixmppd import IHost, IPresence, ISession, StoreUnavailable, Veto, VetoPredicate
+from xmppd.ixmppd import Departure, IHost, IPresence, ISession, StoreUnavailable, Veto, VetoPredicate
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -351,6 +351,10 @@ class Presence:
             stamp = datetime.fromtimestamp(record.lastActivity, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             delay = Element("delay", ns.DELAY, {"stamp": stamp})
             self.host.router.route(presence(attrs, delay.toBytes(), (delay.qname,)))
+
+    def dissolve(self, departure: Departure) -> Deferred[None] | None:
+        """See L{IPresence}."""
+        return self.subscriptions.dissolve(departure)
 
     def subscription(self, owner: str, contact: str) -> Deferred[str]:
         """See L{IPresence}."""

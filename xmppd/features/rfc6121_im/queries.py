@@ -180,13 +180,17 @@ class RosterQueries:
         await self.rosters.remove(roster, jid)
         assert self.subscriptions is not None
         self.subscriptions.cancel(roster.account, item)
-        self._pushText(roster, removal(jid))
+        self.pushRemoval(roster, jid)
 
     # --- push
 
     def push(self, roster: Roster, item: RosterItem) -> None:
         """Tell all interested resources of a changed item (section 2.1.6)."""
         self._pushText(roster, itemText(item))
+
+    def pushRemoval(self, roster: Roster, jid: str) -> None:
+        """Tell them of an item that is gone (section 2.5.2)."""
+        self._pushText(roster, removal(jid))
 
     def _pushText(self, roster: Roster, text: str) -> None:
         payload = queryBytes(str(roster.version), (text,))

@@ -8,6 +8,7 @@ receiver, each in the queue of its own roster.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
@@ -19,7 +20,7 @@ from xmppd.features.rfc6121_im.lines import Lines, after
 from xmppd.features.rfc6121_im.queries import RosterQueries, itemText
 from xmppd.features.rfc6121_im.rosters import Roster, Rosters, Work
 from xmppd.features.rfc6121_im.states import SUBSCRIBED, State, inbound, moved, outbound, stateOf
-from xmppd.ixmppd import IHost, ISession, RosterItem, StoreUnavailable
+from xmppd.ixmppd import Departure, IHost, ISession, RosterItem, StoreUnavailable
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID, parse
 from xmppd.wire.stanza import Stanza, fromBytes
@@ -213,17 +214,37 @@ class Subscriptions:
         if state.visible or pendingIn:
             self._send(account, item.jid, "unsubscribed")
 
-    def dissolve(self, account: str) -> Deferred[None]:
-        """Remove a whole roster and end all subscriptions: its guest has gone."""
+    # --- who goes for good
 
-        async def work(roster: Roster) -> None:
-            for item in tuple(roster.items.values()):
-                await self.rosters.remove(roster, item.jid)
-                self.cancel(account, item)
+    def dissolve(self, departure: Departure) -> Deferred[None] | None:
+        """See L{xmppd.ixmppd.IPresence.dissolve}. Of what there is nothing, nothing is asked."""
+        own = departure.bare.endswith("@" + self.host.domain)
+        holders = [account for (account,) in departure.at("roster") if account.endswith("@" + self.host.domain)]
+        if not own and not holders:
+            return None
+        return Deferred.fromCoroutine(self._dissolve(departure, own, holders))
 
-        return self.rosters.run(account, work).addErrback(
-            lambda failure: log.failure("the roster of {account} could not be dissolved", failure, account=account)
-        )
+    async def _dissolve(self, departure: Departure, own: bool, holders: Sequence[str]) -> None:
+        """Say what there is to say to contacts, then take a guest out of the rosters of this host."""
+        if own:
+            await self.rosters.run(departure.bare, lambda roster: self._takeLeave(roster, departure))
+        if departure.guest:
+            for account in holders:
+                await self.rosters.run(account, lambda roster: self._remove(roster, departure.bare))
+
+    async def _takeLeave(self, roster: Roster, departure: Departure) -> None:
+        for item in tuple(roster.items.values()):
+            if departure.crashed and stateOf(item).visible:
+                gone = {"from": departure.bare, "to": item.jid, "type": "unavailable"}
+                self.host.router.route(presence(gone))
+            self.cancel(departure.bare, item)
+
+    async def _remove(self, roster: Roster, guest: str) -> None:
+        """Take a guest out of somebody's roster, after what it has said itself."""
+        for item in [each for each in roster.items.values() if each.jid.partition("/")[0] == guest]:
+            await self.rosters.remove(roster, item.jid)
+            if item.listed:
+                self.queries.pushRemoval(roster, item.jid)
 
     def forget(self, account: str) -> None:
         """

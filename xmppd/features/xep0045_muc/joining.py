@@ -8,6 +8,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 
+from xmppd.features.xep0045_muc.departures import Departures
 from xmppd.features.xep0045_muc.information import SERVICE_FEATURES
 from xmppd.features.xep0045_muc.options import OPTIONS, read
 from xmppd.features.xep0045_muc.service import Service
@@ -30,6 +31,7 @@ def join(host: IHost) -> None:
 
     host.hooks.starting.addObserver(starting)
     host.hooks.stopping.addObserver(service.stop)
+    host.hooks.farewell.addObserver(Departures(service).farewell)
     host.hooks.removed.addObserver(service.forgetUser)
 
 

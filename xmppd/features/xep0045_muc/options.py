@@ -44,6 +44,9 @@ OPTIONS: Mapping[str, Option] = {
         ' approve), "approval" (admins approve always), "closed" (nobody).',
         oneOf("open", "approval", "closed"),
     ),
+    "guests_register": Option(
+        False, "Whether guests may register with rooms; what they have registered goes when they go."
+    ),
     "lock_nicks": Option(False, "Whether members have to use the nickname they have registered."),
     "rooms_max": Option(10000, "Most rooms of the service.", atLeast(1)),
     "rooms_per_user": Option(50, "Most rooms one user can have made, unless an administrator.", atLeast(1)),
@@ -74,6 +77,7 @@ class Options:
     name: str
     create: str
     guestsCreate: bool
+    guestsRegister: bool
     guestRole: Role
     registration: str
     lockNicks: bool
@@ -102,6 +106,7 @@ def read(option: Callable[[str], Any]) -> Options:
         name=option("name"),
         create=option("create"),
         guestsCreate=option("guests_create"),
+        guestsRegister=option("guests_register"),
         guestRole=Role(option("guest_role")),
         registration=option("registration"),
         lockNicks=option("lock_nicks"),

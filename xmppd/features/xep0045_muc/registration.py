@@ -48,7 +48,8 @@ class Registration:
         if self._service.options.registration == "closed":
             raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE, "This service has no registration.")
         affiliation = query.room.affiliationOf(query.sender.bare)
-        if affiliation is Affiliation.OUTCAST or self._service.isGuest(query.sender):
+        guest = self._service.isGuest(query.sender)
+        if affiliation is Affiliation.OUTCAST or (guest and not self._service.options.guestsRegister):
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "You may not register with this room.")
         return affiliation
 

@@ -377,6 +377,10 @@ class Service:
         id = hmac.new(self._secret, f"{room.jid}\0{bare}".encode(), sha256).hexdigest()
         return Occupant(room.jid, nick, bare, id, affiliation, role, guest)
 
+    def roomsWith(self, bare: str) -> list[Room]:
+        """The rooms that know something of a user, in order."""
+        return [self.rooms[local] for local in sorted(self._mentioned.get(bare, ())) if local in self.rooms]
+
     def forgetUser(self, bare: str) -> None:
         """An account, or a guest, is gone for good: no room knows it any more."""
         for local in tuple(self._mentioned.get(bare, ())):
@@ -393,12 +397,8 @@ class Service:
 
         async def work() -> None:
             async with self.changing(room):
-                self._uncount(bare)
-                room.config = replace(room.config, creator="")
-                self._count("")
-                room.mention(bare)
-                if room.config.persistent and not room.locked:
-                    await self.storage.saveConfig(room, room.config, {})
+                if room.config.creator == bare:
+                    await self.disown(room)
 
         def failed(failure: Failure) -> None:
             if failure.check(StoreUnavailable):
@@ -407,6 +407,16 @@ class Service:
                 log.failure("{room} could not be written", failure, room=room.jid)
 
         Deferred.fromCoroutine(work()).addErrback(failed)
+
+    async def disown(self, room: Room) -> None:
+        """Nobody has made a room that is held for changes."""
+        bare = room.config.creator
+        self._uncount(bare)
+        room.config = replace(room.config, creator="")
+        self._count("")
+        room.mention(bare)
+        if room.config.persistent and not room.locked:
+            await self.storage.saveConfig(room, room.config, {})
 
     def _mentions(self, local: str, bare: str, there: bool) -> None:
         """Keep in mind which rooms know something of a user."""

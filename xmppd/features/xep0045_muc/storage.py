@@ -117,6 +117,8 @@ class Storage:
         and nothing any more if it becomes so.
         """
         new = config.persistent and (room.locked or not room.config.persistent)
+        if new:
+            await self._service.host.ledger.note(config.creator)
         if config.persistent and (new or changes):
             await self._facts.replaceAll(room.jid, AFFILIATIONS, self._changed(room, changes, {}))
         if new:

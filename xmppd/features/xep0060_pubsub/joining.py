@@ -13,6 +13,7 @@ from xmppd.features.xep0060_pubsub.ownerless import Ownerless
 from xmppd.hooks import Feature, Option, Spec
 from xmppd.ixmppd import IHost, Request
 from xmppd.pubsub.configuration import Bounds, NodeConfig
+from xmppd.pubsub.departing import Departing
 from xmppd.pubsub.discovery import Discovery
 from xmppd.pubsub.errors import forbidden
 from xmppd.pubsub.names import features
@@ -67,6 +68,9 @@ def join(host: IHost) -> None:
     host.post = Correspondence(host, service).received
     host.addCommand(service.people.command())
     ownerless = Ownerless(host, service, option("create") == "users")
+    deleting = option("create") == "users"
+    departing = Departing(service.shelf, service.owning, lambda owner: owner == host.domain, deleting)
+    host.hooks.farewell.addObserver(departing.farewell)
     host.hooks.removed.addObserver(ownerless.removed)
     host.hooks.starting.addObserver(ownerless.start)
     host.hooks.stopping.addObserver(ownerless.stop)

@@ -167,7 +167,7 @@ class Capabilities:
         asked.addErrback(lambda failure: log.failure("learning capabilities failed", failure))
 
     def _answered(self, stanza: Stanza, key: str) -> None:
-        caps, _, then = self._waiting[key][0]
+        caps, jid, then = self._waiting[key][0]
         query = stanza.find(QUERY)
         if query is None:
             self._next(key)
@@ -177,7 +177,7 @@ class Capabilities:
             self._next(key)
             then(interests)
         elif verification(query, HASHES[caps.hash]) == caps.ver:
-            self._remember(key, interests)
+            self._remember(key, interests, jid)
             waiting = self._waiting.pop(key)
             self._waits -= len(waiting)
             for _, _, each in waiting:
@@ -199,10 +199,18 @@ class Capabilities:
         else:
             del self._waiting[key]
 
-    def _remember(self, key: str, interests: Interests) -> None:
+    def _remember(self, key: str, interests: Interests, jid: str) -> None:
+        """Keep what a client has told; of guests nothing is kept beyond the end of the server."""
         self._known[key] = interests
+        session = self._host.router.session(jid)
+        if session is not None and session.account.anonymous:
+            self._trim()
+            return
         value = json.dumps(sorted(interests)).encode()
         self._host.facts.put(self._host.domain, KIND, key, value).addErrback(_unwritten)
+        self._trim()
+
+    def _trim(self) -> None:
         if len(self._known) > REMEMBERED:
             oldest, _ = self._known.popitem(last=False)
             self._host.facts.delete(self._host.domain, KIND, oldest).addErrback(_unwritten)

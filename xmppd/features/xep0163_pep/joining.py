@@ -7,23 +7,20 @@ from __future__ import annotations
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from xmppd.features.xep0163_pep.audience import Audience
 from xmppd.features.xep0163_pep.capabilities import Capabilities
 from xmppd.features.xep0163_pep.personal import PersonalNodes
 from xmppd.features.xep0163_pep.profile import PersonalProfile
 from xmppd.hooks import Feature, Option, Spec
-from xmppd.ixmppd import IHost, ISession, StoreUnavailable
+from xmppd.ixmppd import Departure, IHost
 from xmppd.pubsub.configuration import Bounds
+from xmppd.pubsub.departing import Departing
 from xmppd.pubsub.discovery import Discovery
 from xmppd.pubsub.names import features
 from xmppd.pubsub.requests import PubSub
 
 NAME: Final = "xep0163_pep"
-
-log = Logger(namespace="xmppd.pep")
 
 FEATURES: Final = features(
     "access-presence",
@@ -53,7 +50,7 @@ def join(host: IHost) -> None:
     service.join(host)
     host.personal = PersonalNodes(service, profile)
     _discoverable(host, service)
-    _listen(host, capabilities, audience)
+    _listen(host, capabilities, audience, service)
 
 
 def _discoverable(host: IHost, service: PubSub) -> None:
@@ -64,15 +61,14 @@ def _discoverable(host: IHost, service: PubSub) -> None:
     host.disco.accountItems.append(lambda request, node: Deferred.fromCoroutine(discovery.items(request, node)))
 
 
-def _listen(host: IHost, capabilities: Capabilities, audience: Audience) -> None:
+def _listen(host: IHost, capabilities: Capabilities, audience: Audience, service: PubSub) -> None:
     """Join the moments that matter."""
 
-    def ended(session: ISession) -> None:
-        """What a guest has stored, and its traces at others, are gone with it."""
-        if session.account.anonymous and session.bare not in host.sessions:
-            audience.removed(session.bare)
-            for forgotten in (host.pubsub.forget(session.bare), host.pubsub.forgetEntity(session.bare)):
-                forgotten.addErrback(_notForgotten, session.bare)
+    departing = Departing(service.shelf, service.owning, lambda owner: owner.endswith("@" + host.domain))
+
+    async def farewell(departure: Departure) -> None:
+        await departing.farewell(departure)
+        audience.removed(departure.bare)
 
     host.hooks.starting.addObserver(capabilities.load)
     host.hooks.bound.addObserver(audience.bound)
@@ -81,12 +77,7 @@ def _listen(host: IHost, capabilities: Capabilities, audience: Audience) -> None
     host.hooks.shown.addObserver(audience.shown)
     host.hooks.arriving.addChange(audience.arriving)
     host.hooks.removed.addObserver(audience.removed)
-    host.hooks.ended.addObserver(ended)
-
-
-def _notForgotten(failure: Failure, bare: str) -> None:
-    failure.trap(StoreUnavailable)
-    log.error("the nodes of guest {bare} could not be deleted", bare=bare)
+    host.hooks.farewell.addObserver(farewell)
 
 
 def _positive(value: int) -> str | None:

@@ -63,6 +63,7 @@ def join(host: IHost) -> None:
     host.respond("host", "get", REQUEST, slots.request)
     host.hooks.starting.addObserver(lambda: Deferred.fromCoroutine(slots.start()))
     host.hooks.stopping.addObserver(slots.stop)
+    host.hooks.farewell.addObserver(slots.farewell)
     host.hooks.removed.addObserver(slots.forget)
     most = forms.field("max-file-size", str(host.option(NAME, "max_size")))
     host.disco.forms.append(forms.form("result", most, formType=ns.HTTP_UPLOAD))

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.features.xep0363_upload.shelf import Arriving, Entry, Shelf
-from xmppd.ixmppd import IHost, IStorageRestriction, Request, StoreUnavailable
+from xmppd.ixmppd import Departure, IHost, IStorageRestriction, Request, StoreUnavailable
 from xmppd.wire import ns
 from xmppd.wire.dates import dateTime, fromDateTime
 from xmppd.wire.element import Element, escapeAttribute
@@ -285,15 +285,26 @@ class Slots:
 
     # --- forgetting
 
+    async def farewell(self, departure: Departure) -> None:
+        """See C{hooks.farewell}. Files go first: what says whose they are goes with everything else in the store."""
+        owner = departure.bare
+        if await self._host.facts.all(owner, KIND):
+            self._abandon(owner)
+            await self._forget(owner, self.shelf.of(owner))
+
     def forget(self, owner: str) -> None:
         """An account is gone: its files go, and what is on its way."""
+        self._abandon(owner)
+        # Both begin at once: what a later owner of the name stores is neither among these facts nor these files.
+        self._host.facts.replaceAll(owner, KIND, {}).addErrback(_unimportant)
+        Deferred.fromCoroutine(self._forget(owner, self.shelf.of(owner))).addErrback(_unimportant)
+
+    def _abandon(self, owner: str) -> None:
+        """Take no more of what is on its way."""
         for token in [token for token, (entry, _) in self.waiting.items() if entry.owner == owner]:
             del self.waiting[token]
         for arriving in [each for each in self._arriving.values() if each.entry.owner == owner]:
             self.gaveUp(arriving)
-        # Both begin at once: what a later owner of the name stores is neither among these facts nor these files.
-        self._host.facts.replaceAll(owner, KIND, {}).addErrback(_unimportant)
-        Deferred.fromCoroutine(self._forget(owner, self.shelf.of(owner))).addErrback(_unimportant)
 
     async def _forget(self, owner: str, tokens: Sequence[str]) -> None:
         for number, token in enumerate(tokens):
