@@ -53,7 +53,7 @@ STREAM_START = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://ether
 
 @implementer(IEntropy)
 class CountingEntropy:
-    """Tokens that can be foretold: "token1", "token2" …"""
+    """Tokens that can be foretold: "token1", "token2" …; of secrets the length is true."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -61,7 +61,7 @@ class CountingEntropy:
     def token(self, octets: int = 16) -> str:
         """See L{IEntropy}."""
         self.count += 1
-        return f"token{self.count}"
+        return f"token{self.count}".ljust(octets if octets >= 32 else 0, "-")
 
     def uuid(self) -> str:
         """See L{IEntropy}."""
