@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from xml.parsers import expat
 
@@ -308,6 +309,8 @@ class XMLStreamParser:
         if self._depth == 1 and not self._pending and self.error is None and not self._ended and not self._resting:
             self._resting = True
             self._expat = _RESTING
+            self._events = []
+            self._stanzaAttrs = _NOTHING  # the last stanza's
 
     def _hold(self, data: bytes) -> None:
         """Nothing can be complete yet: keep the bytes."""
@@ -549,12 +552,12 @@ class XMLStreamParser:
         )
         self._uses = tuple(prefix.encode() + b":" for prefix, _ in foreign)
         self._verbatim = not foreign and self._default == content == ns.CLIENT
-        self._header = StreamHeader(attrs, content, foreign)
-        self._kinds = {f"{content} {kind}": kind for kind in NAME_LENGTHS}
+        self._header = StreamHeader(_NOTHING, content, foreign)  # what will be asked again
+        self._kinds = _kinds(content)
         self._root = tag[0].split(None, 1)[0].rstrip(b"/>")
         self._boundary = tag.end()
         self._namespaces = 0
-        self._events.append(self._header)
+        self._events.append(StreamHeader(attrs, content, foreign))
 
     def _contentNamespace(self) -> str:
         """
@@ -642,6 +645,15 @@ class XMLStreamParser:
             f" xmlns{':' + prefix if prefix else ''}='{escapeAttribute(uri)}'" for prefix, uri in self._prefixes.items()
         )
         return self._root + declared.encode() + b">"
+
+
+_NOTHING: Final[dict[str, str]] = {}
+
+
+@lru_cache(16)
+def _kinds(content: str) -> dict[str, str]:
+    """The kind of stanza by name; not to be changed."""
+    return {f"{content} {kind}": kind for kind in NAME_LENGTHS}
 
 
 _RESTING: Final = bareExpat()
