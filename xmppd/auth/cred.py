@@ -170,7 +170,7 @@ class AnonymousChecker:
             bare = f"{host.entropy.uuid()}@{host.domain}"
             if bare in host.sessions or host.ledger.knows(bare) or host.ledger.isGone(bare):
                 continue
-            if not host.config.accounts or await host.accounts.get(bare) is None:
+            if self._names.apart or await host.accounts.get(bare) is None:
                 return bare.encode()
 
 
