@@ -231,6 +231,24 @@ class LifeTests(DaemonCase):
         self.assertEqual(self.ctl("stop"), (0, "stopped\n"))
         self.assertEqual(process.poll() if process.poll() is not None else self.end(process), 0)
 
+    def test_socketAlone(self) -> None:
+        """With the socket's path nothing else is needed, and the configuration isn't looked at."""
+        process = self.serve()
+        self.file.write_text("this is [not TOML")
+        status, error = self.ctl("status")
+        self.assertEqual((status, "--socket" in error), (EX_CONFIG, True))
+        path = str(self.folder / "data" / "xmppctl.sock")
+
+        def alone(*words: str) -> Any:
+            line = [sys.executable, *XMPPCTL, *words]
+            done = subprocess.run(line, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=True)
+            return json.loads(done.stdout)
+
+        self.assertEqual(alone("--json", "--socket", path, "status")["pid"], process.pid)
+        self.assertEqual(alone("user", "list", "--socket", path, "--json"), [])
+        self.assertEqual(alone("--json", "stop", "--socket", path)["pid"], process.pid)
+        self.assertEqual(self.end(process), 0)
+
     def test_readiness(self) -> None:
         """systemd is told when it serves and when it stops."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

@@ -44,7 +44,7 @@ def socketOf(config: Path) -> Path:
         line = f"{config}: {error.strerror}; name the configuration with --config, or the socket with --socket"
         raise CommandError(EX_CONFIG, line) from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        line = f"{config}: it doesn't say where the control socket is; xmppctl check says what is wrong with it"
+        line = f"{config}: it doesn't say where the control socket is; name that with --socket, or see xmppctl check"
         raise CommandError(EX_CONFIG, line) from None
 
 

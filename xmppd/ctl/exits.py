@@ -27,6 +27,21 @@ EX_TEMPFAIL = 75
 EX_NOPERM = 77
 EX_CONFIG = 78
 
+KINDS = {
+    EX_USAGE: "usage",
+    EX_DATAERR: "data",
+    EX_NOUSER: "not-found",
+    EX_NOHOST: "not-served",
+    EX_UNAVAILABLE: "unavailable",
+    EX_SOFTWARE: "software",
+    EX_OSERR: "system",
+    EX_CANTCREAT: "cannot-create",
+    EX_TEMPFAIL: "try-later",
+    EX_NOPERM: "not-permitted",
+    EX_CONFIG: "configuration",
+}
+"""What goes wrong, by exit status."""
+
 _REMEDIES = {
     errno.EADDRINUSE: "stop what uses it, or configure another",
     errno.EACCES: "it takes privileges: configure a port from 1024 up, or grant CAP_NET_BIND_SERVICE",
@@ -73,11 +88,20 @@ def cannotListen(where: str, error: BaseException) -> str:
     return f"can't listen on {where}: {reason}; {remedy}"
 
 
-def complain(*lines: str, program: str = "xmppd") -> None:
-    """Write lines to standard error, even where Twisted's log has taken it."""
+def kindOf(status: int) -> str:
+    """What an exit status means, in a word for programs."""
+    return KINDS.get(status, "software")
+
+
+def complain(*lines: str, program: str | None = "xmppd") -> None:
+    """
+    Write lines to standard error, even where Twisted's log has taken it.
+
+    @param program: who complains; None if that isn't to be said.
+    """
     stderr = sys.__stderr__ or sys.stderr
     for line in lines:
-        stderr.write(f"{program}: {line}\n")
+        stderr.write(f"{line}\n" if program is None else f"{program}: {line}\n")
     stderr.flush()
 
 

@@ -27,6 +27,7 @@ from xmppd.ctl.exits import (
     complain,
     explain,
     flush,
+    kindOf,
     leave,
 )
 from xmppd.ctl.logs import printable
@@ -77,21 +78,29 @@ def run(group: click.Group, name: str) -> None:
         click.echo(error.format_message(), err=True)
         status = EX_USAGE
     except click.ClickException as error:
-        line = printable(" ".join(error.format_message().split())).removesuffix(".")
-        complain(line if ";" in line else f"{line}; see {name} --help", program=name)
-        status = EX_USAGE
+        line = " ".join(error.format_message().split()).removesuffix(".")
+        status = _complain(name, EX_USAGE, line if ";" in line else f"{line}; see {name} --help")
     except click.exceptions.Exit as error:
         status = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         status = INTERRUPTED
     except CommandError as error:
-        complain(printable(str(error)), program=name)
-        status = error.status
+        status = _complain(name, error.status, str(error))
     except BrokenPipeError:
         sys.stderr.close()
         status = 0
     flush()
     raise SystemExit(status)
+
+
+def _complain(name: str, status: int, *lines: str) -> int:
+    """Tell what is wrong, to a program if one asks; answers the status."""
+    if "--json" in sys.argv[1:]:
+        error = {"type": kindOf(status), "status": status, "text": "\n".join(lines)}
+        complain(json.dumps({"error": error}), program=None)
+    else:
+        complain(*map(printable, lines), program=name)
+    return status
 
 
 def xmppd() -> None:
@@ -201,15 +210,32 @@ def _unpacked(explanation: tuple[int, Sequence[str]]) -> tuple[Any, ...]:
 
 class Target:
     """
-    The server that is meant.
+    The server that is meant, and how it is to be told of. All of that may stand before or behind the command.
 
-    @ivar config: its configuration.
+    @ivar asJSON: whether the answer is for a program.
     """
 
-    def __init__(self, config: Path | None, socket: Path | None) -> None:
-        self.config = config or CONFIG
+    def __init__(self, config: Path | None = None, socket: Path | None = None, asJSON: bool = False) -> None:
+        self.asJSON = asJSON
+        self._config = config
         self._socket = socket
         self._client: Client | None = None
+
+    @property
+    def config(self) -> Path:
+        """Its configuration."""
+        return self._config or CONFIG
+
+    def mean(self, config: Path | None = None, socket: Path | None = None) -> None:
+        """
+        Take the configuration, or the socket, from the command line.
+
+        @raise UsageError: both are given: they might contradict each other.
+        """
+        self._config = config or self._config
+        self._socket = socket or self._socket
+        if self._config is not None and self._socket is not None:
+            raise click.UsageError("--config and --socket exclude each other; give one")
 
     @property
     def client(self) -> Client:
@@ -226,20 +252,10 @@ class Target:
 
 
 @click.group(cls=Commands, name="xmppctl", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "-c", "--config", type=click.Path(path_type=Path), help=f"The server's configuration. Default: {CONFIG}"
-)
-@click.option("--socket", type=click.Path(path_type=Path), help="The server's control socket.")
+@asJSON
 @click.version_option(__version__, message="xmppctl %(version)s")
-@click.pass_context
-def xmppctlGroup(context: click.Context, config: Path | None, socket: Path | None) -> None:
+def xmppctlGroup(asJSON: bool) -> None:
     """Ask a running xmppd, or tell it what to do."""
-    if config is not None and socket is not None:
-        raise click.UsageError("--config and --socket exclude each other; give one")
-    context.obj = Target(config, socket)
-
-
-asJSON = click.option("--json", "asJSON", is_flag=True, help="For programs.")
 
 
 def show(value: Any, asJSON: bool, text: str) -> None:
@@ -293,9 +309,12 @@ def serviceLines(services: Iterable[dict[str, Any]]) -> list[str]:
 
 @xmppctlGroup.command()
 @asJSON
-@click.pass_obj
-def check(target: Target, asJSON: bool) -> int:
-    """Would the server start with this configuration? Works without a running one, too."""
+@click.pass_context
+def check(context: click.Context, asJSON: bool) -> int:
+    """
+    Would the server start with this configuration? Works without a running one, too. A command after it looks closer
+    at one thing.
+    """
     from xmppd.ctl.check import check as lookAtEverything
 
     found = lookAtEverything(target.config, _runs(target))
@@ -354,8 +373,7 @@ def stop(target: Target, asJSON: bool) -> int:
     """Shut the server down, and wait until it has ended."""
     answer = target.client.ask("stop")
     if not target.client.awaitEnd(DRAINED):
-        complain(f"process {answer['pid']} has not ended yet; look at its log", program="xmppctl")
-        return EX_TEMPFAIL
+        return _complain("xmppctl", EX_TEMPFAIL, f"process {answer['pid']} has not ended yet; look at its log")
     show(answer, asJSON, "stopped")
     return 0
 
@@ -364,7 +382,8 @@ def stop(target: Target, asJSON: bool) -> int:
 
 
 @xmppctlGroup.group(cls=Commands)
-def user() -> None:
+@asJSON
+def user(asJSON: bool) -> None:
     """Accounts. The server has to run: it alone writes to its database."""
 
 
@@ -463,7 +482,8 @@ def userList(target: Target, domain: str | None, asJSON: bool) -> None:
 
 
 @xmppctlGroup.group(cls=Commands)
-def session() -> None:
+@asJSON
+def session(asJSON: bool) -> None:
     """Sessions: who is logged in."""
 
 
@@ -494,7 +514,8 @@ def sessionEnd(target: Target, jid: str, asJSON: bool) -> None:
 
 
 @xmppctlGroup.group(cls=Commands)
-def invite() -> None:
+@asJSON
+def invite(asJSON: bool) -> None:
     """Invitations to register an account."""
 
 
@@ -541,7 +562,8 @@ def inviteRevoke(target: Target, id: str, domain: str | None, asJSON: bool) -> N
 
 
 @xmppctlGroup.group(cls=Commands)
-def room() -> None:
+@asJSON
+def room(asJSON: bool) -> None:
     """Chat rooms."""
 
 
