@@ -416,8 +416,8 @@ class IAnonymousAccount(IAccount):
 
 class IReturningGuest(IAnonymousAccount):
     """
-    The avatar of somebody who has shown a token of a guest whose session goes on: good for resuming that session and
-    for nothing else. The session keeps the avatar it has, and this one's C{logout} ends nothing.
+    The avatar of somebody who has shown a token of a guest who is still there, to go on with that guest's session or
+    to have another. A session that is resumed keeps the avatar it has.
     """
 
 
@@ -601,7 +601,7 @@ class ILogin(Interface):
     def resumed(session: ISession, element: bytes) -> bytes:
         """
         The login has found its session: answers the C{<success/>} with C{element} in it, which the caller sends at
-        once. What is negotiated behind that is left undone (XEP-0198 section 9.2).
+        once. Nothing is negotiated any more after that (XEP-0198 section 9.2).
         """
 
 

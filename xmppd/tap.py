@@ -33,6 +33,7 @@ from xmppd.auth.cred import makePortal
 from xmppd.auth.negotiation import SASLNegotiation
 from xmppd.auth.passwords import CHECKED, Passwords
 from xmppd.auth.rounds import Census
+from xmppd.auth.sasl2 import ExtensibleSASL
 from xmppd.config import Configuration, ConfigurationError, HostConfig, checkFeatureOptions, load
 from xmppd.ctl import logs
 from xmppd.ctl.commands import Commands
@@ -256,7 +257,9 @@ class Server:
             host.passwords = passwords
             portal = makePortal(host, passwords)
             requireTLS = self.config.tls.requireC2s
-            host.addStreamFeature(SASLNegotiation(host, portal, passwords, certifiedAddresses, requireTLS))
+            negotiation = SASLNegotiation(host, portal, passwords, certifiedAddresses, requireTLS)
+            host.addStreamFeature(negotiation)
+            host.addStreamFeature(ExtensibleSASL(negotiation))
             await awaitAll(observer() for observer in host.hooks.starting.observe)
 
     async def _stopHosts(self) -> None:

@@ -17,8 +17,15 @@ from zope.interface import Interface, implementer
 
 from xmppd.auth.names import GuestNames
 from xmppd.auth.passwords import Passwords
-from xmppd.ixmppd import IAccount, IAnonymousAccount, IHost
-from xmppd.sasl.credentials import IAnonymousTrace, IExternalIdentity, IPlainPassword, IScramProof
+from xmppd.ixmppd import IAccount, IAnonymousAccount, IHost, IReturningGuest
+from xmppd.sasl.credentials import (
+    HashedToken,
+    IAnonymousTrace,
+    IExternalIdentity,
+    IHashedToken,
+    IPlainPassword,
+    IScramProof,
+)
 from xmppd.wire.errors import SASLCondition, SASLError
 from xmppd.wire.jid import JID, JIDMalformed, fromParts, parse
 
@@ -63,6 +70,23 @@ class Guest:
         logout, self._logout = self._logout, None
         if logout is not None:
             logout()
+
+
+@implementer(IReturningGuest)
+class ReturningGuest:
+    """The avatar of somebody who has shown a guest's token; the guest's own avatar is with its session."""
+
+    __slots__ = ("__provides__", "jid")
+
+    anonymous = True
+    fresh = False
+    trace: str | None = None
+
+    def __init__(self, jid: JID) -> None:
+        self.jid = jid
+
+    def logout(self) -> None:
+        """See L{IAnonymousAccount}: what the guest has lasts as long as its sessions."""
 
 
 def localpart(username: str, domain: str) -> JID:
@@ -230,6 +254,26 @@ def certifiesOneOf(domain: str, certified: Iterable[str]) -> bool:
     return bool(addressesAt(domain, certified))
 
 
+@implementer(ICredentialsChecker)
+class TokenChecker:
+    """Checks proofs of possession of a token (XEP-0484)."""
+
+    credentialInterfaces = (IHashedToken,)
+
+    def __init__(self, host: IHost) -> None:
+        self._host = host
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
+        """See L{ICredentialsChecker}."""
+        return Deferred.fromCoroutine(self._check(credentials))
+
+    async def _check(self, credentials: Any) -> bytes | tuple[()]:
+        jid = localpart(credentials.username, self._host.domain)
+        proves, mechanism = credentials.proves, credentials.mechanism
+        credentials.match = await self._host.inline.tokens.verify(jid.bare, credentials.agent, mechanism, proves)
+        return jid.bare.encode()
+
+
 @implementer(IRealm)
 class Realm:
     """The realm of one host: bare JIDs to avatars."""
@@ -241,13 +285,17 @@ class Realm:
         self, avatarId: bytes | tuple[()], mind: object, *interfaces: type[Interface]
     ) -> tuple[type[Interface], object, Logout]:
         """
-        See L{IRealm}; C{mind} is the credentials' trace for a guest, or None.
+        See L{IRealm}; C{mind} is the credentials' trace for a guest, the credentials that were checked for a token, or
+        None.
 
         @raise NotImplementedError: something other than an account is asked for.
         """
         if not isinstance(avatarId, bytes):
             raise NotImplementedError("nobody logs in without credentials")
         jid = parse(avatarId.decode())
+        if isinstance(mind, HashedToken) and mind.match.guest:
+            returning = ReturningGuest(jid)
+            return IAccount, returning, returning.logout
         for interface in interfaces:
             if interface is IAnonymousAccount:
                 guest = Guest(jid, mind if isinstance(mind, str) else None)
@@ -266,4 +314,6 @@ def makePortal(host: IHost, passwords: Passwords) -> Portal:
             portal.registerChecker(checker)
     if host.config.guests != "off":
         portal.registerChecker(AnonymousChecker(host))
+    if host.inline.tokens is not None:
+        portal.registerChecker(TokenChecker(host))
     return portal

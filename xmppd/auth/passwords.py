@@ -86,6 +86,11 @@ class Passwords:
 
         return self._run(keys).addErrback(refused)
 
+    @property
+    def iterations(self) -> int:
+        """PBKDF2 rounds of new keys."""
+        return self._iterations
+
     def madeUp(self, username: str, hashName: str) -> StoredKeys:
         """
         Keys for a user who isn't there: as steady as anybody's, and never right. To be made for users who are there,

@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppd.hooks import Feature, Spec, Unanswered
-from xmppd.ixmppd import ICustody, IHost, ISession, SpooledMessage, StoreUnavailable
+from xmppd.ixmppd import ArchiveQuery, ICustody, IHost, ISession, Missing, SpooledMessage, StoreUnavailable
 from xmppd.wire import ns
 from xmppd.wire.dates import dateTime, fromDateTime
 from xmppd.wire.element import Element
@@ -38,6 +38,7 @@ log = Logger(namespace="xmppd.offline")
 
 NAME: Final = "xep0160_offline"
 DELAY: Final = f"{ns.DELAY} delay"
+STANZA_ID: Final = f"{ns.STANZA_ID} stanza-id"
 STORE: Final = f"{ns.HINTS} store"
 NO_STORE: Final = frozenset({f"{ns.HINTS} no-store", f"{ns.HINTS} no-storage"})
 
@@ -53,6 +54,9 @@ PORTION: Final = 50
 
 KNOWN: Final = 10000
 """For how many accounts it is remembered how many messages they have."""
+
+MOST_CLEARED: Final = 1000
+"""How many messages are looked at when a client says that it reads the archive."""
 
 WAITING: Final = 1000
 """How many messages may wait until it is known how many an account has already."""
@@ -79,6 +83,22 @@ def storable(stanza: Stanza) -> bool:
     if not NO_STORE.isdisjoint(names):
         return False
     return STORE in names or not EMPTY.issuperset(names)
+
+
+def archived(bare: str, rows: Sequence[SpooledMessage]) -> list[tuple[int, str]]:
+    """The rows that say that they are in the account's archive, with their ids there (XEP-0359)."""
+    found = []
+    for row in rows:
+        try:
+            stanza = fromBytes(row.stanza)
+        except ValueError:
+            continue
+        if STANZA_ID not in stanza.childNames or row.id is None:
+            continue
+        ids = [each.get("id") for each in stanza.elements() if each.qname == STANZA_ID and each.get("by") == bare]
+        if len(ids) == 1 and ids[0]:
+            found.append((row.id, ids[0]))
+    return found
 
 
 class _Delivery:
@@ -392,6 +412,26 @@ class OfflineMessages:
             lambda: self.host.spool.release(holder).addBoth(attempted).addCallback(lambda _: self._another(bare))
         )
 
+    async def cleared(self, session: ISession) -> bytes:
+        """
+        A client has begun in a way that says that it reads the archive (XEP-0386 section 3.2): what is there, and only
+        that, it doesn't get a second time.
+        """
+        host, bare = self.host, session.bare
+        if session.account.anonymous or ns.ARCHIVE not in host.accountNamespaces:
+            return b""
+        try:
+            there = archived(bare, await host.spool.offline(bare, MOST_CLEARED))
+            for begin in range(0, len(there), PORTION):
+                portion = there[begin : begin + PORTION]
+                ids = tuple(archiveId for _, archiveId in portion)
+                await host.archives.query(bare, ArchiveQuery(ids=ids, limit=1, count=False))
+                await host.spool.remove([row for row, _ in portion])
+        except (StoreUnavailable, Missing, ValueError):
+            pass  # the client gets what is left as soon as it is available
+        self._counts.pop(bare, None)
+        return b""
+
     def removed(self, bare: str) -> None:
         """An account is gone with its messages: they don't count against who gets the name next."""
         self._counts.pop(bare, None)
@@ -527,6 +567,7 @@ def join(host: IHost) -> None:
     host.hooks.resumed.addObserver(offline.resumed)
     host.hooks.ended.addObserver(offline.ended)
     host.hooks.removed.addObserver(offline.removed)
+    host.inline.bound.append(offline.cleared)
 
 
 feature = Feature(

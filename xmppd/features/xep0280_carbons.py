@@ -21,6 +21,7 @@ from typing import Any, Final
 from xmppd.hooks import Feature, Spec
 from xmppd.ixmppd import IHost, ISession, Request
 from xmppd.wire import ns
+from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JIDMalformed, parse
 from xmppd.wire.stanza import BODY, Stanza
@@ -202,6 +203,11 @@ class Carbons:
         """A client wants carbons (section 4); asking again is no mistake (section 10.1)."""
         self._want(self._own(request))
 
+    def enableInline(self, session: ISession, element: Element) -> bytes:
+        """A client wants carbons from the beginning of its session (XEP-0386 section 3.2.1)."""
+        self._want(session)
+        return b""
+
     def disable(self, request: Request) -> None:
         """A client wants no more (section 5)."""
         self._unwant(self._own(request))
@@ -259,6 +265,7 @@ def join(host: IHost) -> None:
     carbons = Carbons(host)
     host.respond("account", "set", ENABLE, carbons.enable)
     host.respond("account", "set", DISABLE, carbons.disable)
+    host.inline.bindable[ENABLE] = (ns.CARBONS, carbons.enableInline)
     host.hooks.bound.addObserver(carbons.bound)
     host.hooks.ended.addObserver(carbons.ended)
     host.hooks.undeliverable.addChange(carbons.undeliverable)

@@ -23,6 +23,7 @@ from zope.interface import implementer
 from xmppd.hooks import Feature, Option, Spec
 from xmppd.ixmppd import IClientStream, IHost, ISession, IStreamFeature
 from xmppd.wire import ns
+from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.stanza import Stanza
 
@@ -128,12 +129,25 @@ class ClientStates:
 
     def inactive(self, session: ISession, element: Stanza) -> None:
         """Nobody looks at the client (section 4.2)."""
+        self._hush(session)
+
+    def _hush(self, session: ISession) -> None:
+        """Hold back from now on."""
         if NAME in session.slots:
             return
         option = self._host.option
         lull = Lull(session.outlet, option(NAME, "presence"), option(NAME, "chat_states"), option(NAME, "most"))
         session.slots[NAME] = lull
         session.outlet = lull.transmit
+
+    def beginsInactive(self, session: ISession, element: Element) -> bytes:
+        """Nobody looks at a client whose session is just beginning (XEP-0386 section 3.2.1)."""
+        self._hush(session)
+        return b""
+
+    def beginsActive(self, session: ISession, element: Element) -> bytes:
+        """Sessions begin as active."""
+        return b""
 
     def active(self, session: ISession, element: Stanza) -> None:
         """Somebody looks: everything goes out before anything else is done for the client (section 5.1)."""
@@ -153,6 +167,8 @@ def join(host: IHost) -> None:
     host.addStreamFeature(states)
     host.elements[ACTIVE] = states.active
     host.elements[INACTIVE] = states.inactive
+    host.inline.bindable[ACTIVE] = (ns.CSI, states.beginsActive)
+    host.inline.bindable[INACTIVE] = (ns.CSI, states.beginsInactive)
     host.hooks.resumed.addObserver(states.resumed)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from typing import Any
 
 from twisted.cred.credentials import ICredentials
 from zope.interface import Attribute, implementer
@@ -50,6 +51,18 @@ class IExternalIdentity(ICredentials):
 
     authzid: str | None = Attribute("The authorization identity asked for, or None for what the certificate says.")
     certified: tuple[str, ...] = Attribute("The addresses in the verified certificate, as texts.")
+
+
+class IHashedToken(ICredentials):
+    """A client's proof that it has a token (draft-schmaus-kitten-sasl-ht-09 section 3)."""
+
+    username: str = Attribute("The authentication identity as sent, not prepared.")
+    mechanism: str = Attribute("The mechanism's name: tokens are for one mechanism only.")
+    agent: str = Attribute("The client that the token was given to (XEP-0388 section 2.3); set by the stream.")
+    match: Any = Attribute("What L{xmppd.ixmppd.ITokens.verify} has answered; set by the checker.")
+
+    def proves(token: bytes) -> bool:
+        """Whether it is a proof of this token; compared in constant time. It is remembered if so."""
 
 
 @implementer(IScramProof)
@@ -104,3 +117,30 @@ class ExternalIdentity:
 
     authzid: str | None
     certified: tuple[str, ...] = ()
+
+
+@implementer(IHashedToken)
+@dataclass(slots=True, eq=False)
+class HashedToken:
+    """
+    What an HT message says.
+
+    @ivar binding: the channel binding data that goes into the proof; empty without channel binding.
+    @ivar proof: the HMAC.
+    @ivar answer: what proves to the client that the server knows the token, once it is found.
+    """
+
+    username: str
+    mechanism: str
+    binding: bytes = field(repr=False)
+    proof: bytes = field(repr=False)
+    agent: str = ""
+    match: Any = field(default=None, repr=False)
+    answer: bytes = field(default=b"", repr=False)
+
+    def proves(self, token: bytes) -> bool:
+        """See L{IHashedToken}."""
+        if not hmac.compare_digest(hmac.digest(token, b"Initiator" + self.binding, "sha256"), self.proof):
+            return False
+        self.answer = hmac.digest(token, b"Responder" + self.binding, "sha256")
+        return True

@@ -54,6 +54,23 @@ def decode(text: str) -> bytes | None:
         raise SASLError(SASLCondition.INCORRECT_ENCODING, "This is not base64.") from None
 
 
+def decodeElement(text: str) -> bytes:
+    """
+    The data in an element of XEP-0388 section 2.2, where an empty element means data of zero length.
+
+    @raise SASLError: as L{decode} does.
+    """
+    text = text.strip(" \t\r\n")
+    if text == "=":
+        raise SASLError(SASLCondition.INCORRECT_ENCODING, "This is not base64.")
+    return decode(text) or b""
+
+
+def encodeElement(data: bytes) -> str:
+    """The text of an element of XEP-0388 that carries C{data}."""
+    return b64encode(data).decode("ascii")
+
+
 def encode(data: bytes) -> str:
     """The text of a C{<challenge/>} or C{<success/>} that carries C{data}; C{=} if that is empty."""
     return b64encode(data).decode("ascii") or "="

@@ -14,6 +14,7 @@ from xmppd.sasl.external import ExternalMechanism
 from xmppd.sasl.plain import PlainMechanism
 from xmppd.sasl.scram import BINDINGS, HASHES, ScramMechanism, downgradeHash, mechanismName
 from xmppd.sasl.steps import Mechanism
+from xmppd.sasl.token import TOKEN_MECHANISMS, HashedTokenMechanism
 from xmppd.wire.errors import SASLCondition, SASLError
 
 _SCRAM = {mechanismName(hashName, plus): (hashName, plus) for plus in (True, False) for hashName in reversed(HASHES)}
@@ -73,6 +74,20 @@ def create(name: str, facts: Facts, downgradeProtection: bool = True) -> Mechani
     if name == PlainMechanism.name:
         return PlainMechanism()
     return AnonymousMechanism()
+
+
+def offeredTokens(facts: Facts) -> list[str]:
+    """The mechanisms for tokens to advertise (XEP-0484 section 3.1): those whose channel binding can be had."""
+    bindings = ("", *_bindings(facts))
+    return [name for name, binding in TOKEN_MECHANISMS.items() if binding in bindings]
+
+
+def createToken(name: str, facts: Facts) -> Mechanism:
+    """The mechanism for tokens that a client asked for. Raises L{SASLError}: C{invalid-mechanism}."""
+    if name not in offeredTokens(facts):
+        raise _refusal(name, facts)
+    binding = TOKEN_MECHANISMS[name]
+    return HashedTokenMechanism(name, facts.channelBindings[binding] if binding else b"")
 
 
 def _offered(facts: Facts) -> Iterator[str]:

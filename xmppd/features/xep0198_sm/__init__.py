@@ -8,7 +8,8 @@ What the server has acknowledged to a client survives the server's sudden death 
  - L{management<xmppd.features.xep0198_sm.management>}: one session, connected or hibernating;
  - L{custody<xmppd.features.xep0198_sm.custody>}: messages for clients without stream management;
  - L{estate<xmppd.features.xep0198_sm.estate>}: what becomes of what was never acknowledged;
- - L{resumption<xmppd.features.xep0198_sm.resumption>}: enabling, resuming, restarts.
+ - L{resumption<xmppd.features.xep0198_sm.resumption>}: enabling, resuming, restarts;
+ - L{inline<xmppd.features.xep0198_sm.inline>}: enabling and resuming along with a login.
 
 Left out: the C{location} attribute, and stream management between servers.
 """

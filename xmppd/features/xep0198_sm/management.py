@@ -28,7 +28,7 @@ not written while an acknowledgement is under way.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -52,6 +52,7 @@ from xmppd.features.xep0198_sm.settlement import Settlement, later, settled
 from xmppd.features.xep0198_sm.spooling import Spooling
 from xmppd.ixmppd import (
     IClientStream,
+    IReturningGuest,
     ISession,
     ManagedSessionRecord,
     SpooledMessage,
@@ -548,11 +549,11 @@ class Management:
 
     # --- resumption
 
-    async def resume(self, stream: IClientStream, h: int, answer: bytes) -> bool:
+    async def resume(self, stream: IClientStream, h: int, answer: Callable[[int], bytes]) -> bool:
         """
         Go on with another stream (section 5).
 
-        @param answer: C{<resumed/>} with C{%d} in place of the count.
+        @param answer: makes what tells the client, of the count; called when nothing can come between any more.
         @return: False if the session has ended, or the client has come by still another stream meanwhile.
         """
         self.resuming = stream
@@ -565,7 +566,7 @@ class Management:
         if self.session.over or self.resuming is not stream or stream.closed:
             return False
         self.resuming = None
-        self._attach(stream, answer % self.settled)
+        self._attach(stream, answer)
         self.acknowledged(h)
         self._resend(stream)
         self.save()
@@ -591,18 +592,20 @@ class Management:
         except StoreUnavailable:
             log.warn("messages of {session} keep their old numbers", session=self.session.full)
 
-    def _attach(self, stream: IClientStream, resumed: bytes) -> None:
-        """The new stream is the session's from now on, and its avatar too."""
+    def _attach(self, stream: IClientStream, answer: Callable[[int], bytes]) -> None:
+        """The new stream is the session's from now on, and its avatar too; but a guest's avatar has no second."""
         session = self.session
         self._cancelExpiry()
         self.expires = 0.0
         old, new = session.account, stream.account
-        if new is not None and new is not old:
+        if IReturningGuest.providedBy(new):
+            stream.account = old
+        elif new is not None and new is not old:
             session.account = new
             old.logout()
         self.told = self.settled
         session.attach(stream)
-        stream.write(resumed)
+        stream.write(answer(self.settled))
         stream.established(session)
 
     def _resend(self, stream: IClientStream) -> None:

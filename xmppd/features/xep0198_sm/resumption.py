@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -35,7 +36,7 @@ from xmppd.ixmppd import (
     StoreUnavailable,
 )
 from xmppd.wire import ns
-from xmppd.wire.element import escapeAttribute
+from xmppd.wire.element import Element, escapeAttribute
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JID, JIDMalformed, parse
 from xmppd.wire.stanza import Stanza, fromBytes
@@ -127,36 +128,51 @@ class StreamManagement:
 
     def resume(self, stream: IClientStream, stanza: Stanza) -> None:
         """A client wants its session back (section 5)."""
-        h, token = number(stanza.attrs.get("h")), stanza.attrs.get("previd")
+        resumed = self.resumption(stream, stanza.attrs, lambda session, element: element)
+        stream.waitFor(Deferred.fromCoroutine(resumed).addCallback(self._answer, stream))
+
+    def _answer(self, refusal: bytes, stream: IClientStream) -> None:
+        if refusal and not stream.closed:
+            stream.write(refusal)
+
+    async def resumption(
+        self, stream: IClientStream, attrs: Mapping[str, str], tell: Callable[[ISession, bytes], bytes]
+    ) -> bytes:
+        """
+        Give a client its session back.
+
+        @param attrs: of the C{<resume/>}.
+        @param tell: makes what the client is sent, of the session and the C{<resumed/>}.
+        @return: a C{<failed/>}, or nothing if that went well, or the stream had to be closed.
+        """
+        h, token = number(attrs.get("h")), attrs.get("previd")
         if h is None or token is None:
-            stream.write(failed(StanzaCondition.BAD_REQUEST))
-            return
+            return failed(StanzaCondition.BAD_REQUEST)
         management = self.managements.get(token)
         account = stream.account
         if management is None or account is None or account.jid.bare != management.bare:
-            stream.write(failed(StanzaCondition.ITEM_NOT_FOUND, self._handledOf(token, account)))
-            return
+            return failed(StanzaCondition.ITEM_NOT_FOUND, self._handledOf(token, account))
         try:
             management.queue.check(h)
         except HandledCountTooHigh as error:
             stream.close(error.toStreamError())
-            return
+            return b""
         except HandledCountTooLow:
             # What the client lacks is gone from the queue; only a new session is right again.
             management.session.end(StreamError(StreamCondition.CONFLICT))
-            stream.write(failed(StanzaCondition.ITEM_NOT_FOUND, self._handledOf(token, account)))
-            return
+            return failed(StanzaCondition.ITEM_NOT_FOUND, self._handledOf(token, account))
         old = management.session.stream
         if old is not None:
             management.letGo(old, StreamError(StreamCondition.CONFLICT, "The session was resumed elsewhere."))
             management.session.detached()
-        stream.waitFor(Deferred.fromCoroutine(self._resume(stream, management, h)))
 
-    async def _resume(self, stream: IClientStream, management: Management, h: int) -> None:
-        token = escapeAttribute(management.token).replace("%", "%%")
-        answer = f"<resumed xmlns='{ns.STREAM_MANAGEMENT}' h='%d' previd='{token}'/>".encode()
-        if not await management.resume(stream, h, answer) and not stream.closed:
-            stream.write(failed(StanzaCondition.ITEM_NOT_FOUND, self._handledOf(management.token, stream.account)))
+        def answer(h: int) -> bytes:
+            attributes = f"h='{h}' previd='{escapeAttribute(management.token)}'"
+            return tell(management.session, f"<resumed xmlns='{ns.STREAM_MANAGEMENT}' {attributes}/>".encode())
+
+        if await management.resume(stream, h, answer):
+            return b""
+        return failed(StanzaCondition.ITEM_NOT_FOUND, self._handledOf(token, account))
 
     def _handledOf(self, token: str, account: IAccount | None) -> int | None:
         """How many stanzas of a session of the past were handled, if it was this account's."""
@@ -177,21 +193,36 @@ class StreamManagement:
         if NAME in session.slots:
             stream.write(failed(StanzaCondition.UNEXPECTED_REQUEST))
             return
-        resumable = stanza.attrs.get("resume") in TRUE
-        seconds = self._host.limits.managementSeconds
-        asked = number(stanza.attrs.get("max"))
-        if asked:
-            seconds = min(seconds, asked)
-        durable = resumable and not session.account.anonymous
-        management = Management(self, session, self._token(), resumable, durable, seconds)
-        session.slots[NAME] = management
-        session.inbound = management.counted
+        management = self._manage(session, stanza.attrs)
         saved = management.save()
         if saved is None:
             self._enabled(session, management)
         else:
             saved.addCallback(lambda _: self._enabled(session, management))
             stream.waitFor(saved)
+
+    async def enableInline(self, session: ISession, element: Element) -> bytes:
+        """
+        A client wants stream management for a session of which it has not heard yet (section 9.1): whatever it is sent
+        counts. Answers the C{<enabled/>}.
+        """
+        management = self._manage(session, element.attrs)
+        self._stand(session, management)
+        await (management.save() or succeed(None))
+        return self._begin(session, management)
+
+    def _manage(self, session: ISession, attrs: Mapping[str, str]) -> Management:
+        """The stream management of a session, as the client wants it."""
+        resumable = attrs.get("resume") in TRUE
+        seconds = self._host.limits.managementSeconds
+        asked = number(attrs.get("max"))
+        if asked:
+            seconds = min(seconds, asked)
+        durable = resumable and not session.account.anonymous
+        management = Management(self, session, self._token(), resumable, durable, seconds)
+        session.slots[NAME] = management
+        session.inbound = management.counted
+        return management
 
     def _token(self) -> str:
         """A token that nobody has."""
@@ -205,21 +236,29 @@ class StreamManagement:
         stream = session.stream
         if session.over or stream is None:
             return
-        if not management.recorded:
-            management.resumable = management.durable = False
+        self._stand(session, management)
+        stream.write(self._begin(session, management))
+
+    def _stand(self, session: ISession, management: Management) -> None:
+        """From now on what the client is sent counts."""
         below = getattr(session.outlet, "__self__", None)
         if below is session:
             session.outlet = management.transmit
         else:
             below.below = management.transmit  # type: ignore[union-attr]
         session.parting = management.part
+
+    def _begin(self, session: ISession, management: Management) -> bytes:
+        """The session is recorded, or can't be: answers the C{<enabled/>}."""
+        if not management.recorded:
+            management.resumable = management.durable = False
         answer = f"<enabled xmlns='{ns.STREAM_MANAGEMENT}'"
         if management.resumable:
             self.managements[management.token] = management
             session.keep = management.keep
             token = escapeAttribute(management.token)
             answer += f" id='{token}' resume='true' max='{management.seconds}'"
-        stream.write(f"{answer}/>".encode())
+        return f"{answer}/>".encode()
 
     def tooLate(self, session: ISession, stanza: Stanza) -> None:
         """Resuming after binding (section 3)."""

@@ -27,7 +27,7 @@ from xmppd.features.xep0313_archive.queries import (
     trimmed,
 )
 from xmppd.features.xep0313_archive.writing import Writer
-from xmppd.ixmppd import ArchivePage, IHost, ISession, Missing, Request
+from xmppd.ixmppd import ArchivePage, IHost, ISession, Missing, Request, StoreUnavailable
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
@@ -138,6 +138,7 @@ class Answers:
         respond("account", "get", QUERY, self.form)
         respond("account", "set", QUERY, self.query)
         respond("account", "get", METADATA, self.metadata)
+        self._host.inline.bound.append(self.state)
 
     def _session(self, request: Request) -> ISession:
         """Only the owner may know anything (section 8.1)."""
@@ -177,3 +178,13 @@ class Answers:
             return metadata(await self._host.archives.ends(owner))
 
         return await self._turns.take(request, work)
+
+    async def state(self, session: ISession) -> bytes:
+        """The same for a client whose session has just begun (XEP-0386 section 3.2.1); nothing if it can't be read."""
+        if session.account.anonymous:
+            return b""
+        try:
+            await self._writer.settled()
+            return metadata(await self._host.archives.ends(session.bare)).toBytes()
+        except StoreUnavailable:
+            return b""
