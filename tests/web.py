@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import xml.etree.ElementTree as ET
+from base64 import b64encode
 from typing import Any
 
 from lxml import etree
@@ -193,3 +194,92 @@ def connectWeb(server: MemoryServer, port: int = 5280, address: str = PROXY) -> 
     client = WebSocketClient(server, server.factory(port), address)
     server.clients.append(client)
     return client
+
+
+class BoshRequest(WebSocketClient):
+    """
+    One request of a BOSH client, on a connection of its own.
+
+    @ivar answered: whether the whole answer is there.
+    """
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer is there."""
+        return self.status is not None and len(self.body) >= int(self.headers.get("content-length", "0"))
+
+    @property
+    def root(self) -> ET.Element:
+        """The body of the answer."""
+        if not self.answered:
+            raise AssertionError("there is no answer")
+        etree.fromstring(self.body, etree.XMLParser(resolve_entities=False))
+        root = ET.fromstring(self.body)
+        if root.tag != f"{{{ns.HTTP_BIND}}}body":
+            raise AssertionError(f"no body: {self.body!r}")
+        return root
+
+
+class BoshClient:
+    """
+    A client that comes by BOSH, through a reverse proxy with TLS.
+
+    @ivar rid: of the last request.
+    @ivar sid: the session's name.
+    @ivar terms: the attributes of the first answer.
+    """
+
+    def __init__(self, server: MemoryServer, port: int = 5280, address: str = PROXY) -> None:
+        self.server = server
+        self.rid = 1_573_741_820
+        self.sid: str | None = None
+        self.terms: dict[str, str] = {}
+        self.headers = f"X-Forwarded-For: {TOLD}\r\nX-Forwarded-Proto: https\r\n"
+        self._port = port
+        self._address = address
+
+    def send(self, data: bytes, headers: str | None = None, method: str = "POST", chunk: int | None = None) -> BoshRequest:
+        """Send a request of which the body is given."""
+        request = BoshRequest(self.server, self.server.factory(self._port), self._address)
+        self.server.clients.append(request)
+        if self._port == 5443:
+            request.shakeHands(alpn=[b"http/1.1"])
+        lines = self.headers if headers is None else headers
+        head = f"{method} /http-bind HTTP/1.1\r\nHost: {DOMAIN}\r\n{lines}Content-Length: {len(data)}\r\n\r\n"
+        request.octets(head.encode() + data, chunk)
+        return request
+
+    def post(self, payload: str = "", rid: int | None = None, chunk: int | None = None, **attrs: str) -> BoshRequest:
+        """
+        The next request, or one again.
+
+        @param attrs: attributes; C{xmpp_} becomes a prefix.
+        """
+        if rid is None:
+            rid = self.rid = self.rid + 1
+        values = {"rid": str(rid), **({"sid": self.sid} if self.sid is not None else {}), **attrs}
+        written = "".join(f" {name.replace('xmpp_', 'xmpp:').replace('lang', 'xml:lang')}='{value}'" for name, value in values.items())
+        data = f"<body{written} xmlns='{ns.HTTP_BIND}' xmlns:xmpp='{ns.XBOSH}'>{payload}</body>"
+        return self.send(data.encode(), chunk=chunk)
+
+    def begin(self, **attrs: str) -> BoshRequest:
+        """Ask for a session."""
+        wanted = {"to": DOMAIN, "wait": "60", "hold": "1", "ver": "1.6", "xmpp_version": "1.0", **attrs}
+        request = self.post(**{name: value for name, value in wanted.items() if value})
+        if request.status == 200:
+            self.terms = dict(request.root.attrib)
+            self.sid = self.terms.get("sid")
+        return request
+
+    def login(self, username: str, resource: str = "web") -> str:
+        """Begin a session, log in and bind; answers the full JID."""
+        self.begin()
+        message = b64encode(f"\0{username}\0{username}".encode()).decode()
+        answer = self.post(f"<auth xmlns='{ns.SASL}' mechanism='PLAIN'>{message}</auth>").root
+        if not answer.findall(f"{{{ns.SASL}}}success"):
+            raise AssertionError(f"no login: {ET.tostring(answer)!r}")
+        self.post(xmpp_restart="true", to=DOMAIN)
+        bind = f"<iq type='set' id='1' xmlns='jabber:client'><bind xmlns='{ns.BIND}'><resource>{resource}</resource></bind></iq>"
+        jid = self.post(bind).root.findtext(f"{{{ns.CLIENT}}}iq/{{{ns.BIND}}}bind/{{{ns.BIND}}}jid")
+        assert jid is not None
+        return jid

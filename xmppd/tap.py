@@ -46,6 +46,7 @@ from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.http import ALPN, WebFactory, WebSite
+from xmppd.net.proxied import proxied
 from xmppd.net.polling import readDirectly
 from xmppd.net.proxied import proxied
 from xmppd.net.socks5 import Socks5Factory

@@ -419,7 +419,7 @@ class EndTests(WebSocketCase):
         web.plain("romeo")
         web.open()
         web.send(resume)
-        self.assertEqual([split(each.tag)[1] for each in web.take()][0], "resumed")
+        self.assertEqual(split(web.take()[0].tag)[1], "resumed")
 
     def test_silentEnd(self) -> None:
         """A client that doesn't agree to the end is cut off."""

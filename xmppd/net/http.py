@@ -397,7 +397,8 @@ class Exchange:
             self._channel.persistent = 0
         for name, value in given.items():
             headers.setRawHeaders(name.encode("ascii"), [value.encode("utf-8")])
-        if not self._channel.persistent:
+        if not self._channel.persistent or given.get("Connection") == "close":
+            self._channel.persistent = 0
             headers.setRawHeaders(b"Connection", [b"close"])
         self._status = response.status
         reason = RESPONSES.get(response.status, b"Unknown")

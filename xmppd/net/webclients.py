@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 
 from xmppd.config import WebConfig
 from xmppd.ixmppd import IReception
-from xmppd.net import hostmeta, websocket
+from xmppd.net import bosh, hostmeta, websocket
 from xmppd.net.admission import Admission
+from xmppd.net.bosh import Bosh
 from xmppd.net.c2s import ClientFactory
 from xmppd.net.hostmeta import HostMeta
 from xmppd.net.http import WebSite
@@ -53,6 +54,9 @@ def mountClients(
         clients = ClientFactory(reception, admission, turns, None, None, connections, stream)
         site.mount(websocket.PATH, WebSockets(clients, origins))
         paths[hostmeta.WEBSOCKET] = websocket.PATH
+    if config.bosh:
+        site.mount(bosh.PATH, Bosh(reception, admission, turns, connections, origins))
+        paths[hostmeta.XBOSH] = bosh.PATH
     meta = HostMeta(paths, config.url, domains, site.address)
     for path in (hostmeta.XRD_PATH, hostmeta.JRD_PATH):
         site.mount(path, meta)
