@@ -362,6 +362,11 @@ class Rig:
             host.namespaces.update(feature.namespaces)
             host.accountNamespaces.update(feature.accountNamespaces)
             feature.join(host)
+        self.host.hooks.removed.addObserver(host.hooks.removed.notify)
+        for observer in host.hooks.loading.observe:
+            self.host.hooks.loading.addObserver(observer)
+        for observer in host.hooks.ended.observe:
+            self.host.hooks.ended.addObserver(observer)
         for observer in host.hooks.starting.observe:
             failures: list[Any] = []
             started = observer()

@@ -1273,22 +1273,30 @@ class IRoomArchive(Interface):
 
     namespaces: Sequence[str] = Attribute("Disco features of a room that is archived.")
 
-    def allot(room: str) -> str:
+    def allot(room: str, stanza: Stanza) -> str | None:
         """
-        The id of a message that is about to be archived; it is told to everybody as its stanza id (XEP-0359). Per
-        message.
+        The id of a message that is about to be archived; it is told to everybody as its stanza id (XEP-0359). None for
+        one that the archive doesn't keep: that must have no stanza id (XEP-0313 section 3.5). Per message.
 
         @param room: the room's bare JID.
+        @param stanza: the message without what the room adds to it.
         """
 
-    def archive(room: str, id: str, stanza: Stanza, sender: str) -> Deferred[None] | None:
+    def archive(room: str, id: str, stanza: Stanza, sender: str, disclosed: bool) -> Deferred[None] | None:
         """
         Keep a message. Per message.
 
         @param id: from L{allot}.
         @param stanza: as all occupants get it, without C{to}; its C{from} is an occupant JID or the room.
         @param sender: the real bare JID of who sent it.
+        @param disclosed: whether all occupants see each other's real JIDs.
         @return: None, or what fires when it is durable.
+        """
+
+    def author(room: str, id: str) -> Deferred[str | None]:
+        """
+        The real bare JID of who sent a message that is archived, empty if that is not known any more; None if there
+        is no such message. Fails with L{StoreUnavailable}.
         """
 
     def retract(room: str, id: str, mark: bytes) -> Deferred[bool]:
@@ -1301,6 +1309,9 @@ class IRoomArchive(Interface):
 
     def forget(room: str) -> Deferred[None]:
         """The room is destroyed."""
+
+    def sweep() -> None:
+        """All rooms that outlived the last run are known: forget what others, that went with it, have left."""
 
 
 class IRooms(Interface):
@@ -1332,8 +1343,12 @@ class IRooms(Interface):
         who is in, or is a member (XEP-0313 section 5.1.2).
         """
 
-    def seesJIDs(room: str, jid: JID) -> bool:
-        """Whether somebody may know who the occupants of a room are."""
+    def seesJIDs(room: str, jid: JID, disclosed: bool) -> bool:
+        """
+        Whether somebody may know who said something in a room.
+
+        @param disclosed: whether occupants saw each other's real JIDs when it was said.
+        """
 
     def guestsBehind(room: str, nick: str, moderator: JID) -> Sequence[str]:
         """

@@ -233,6 +233,10 @@ class Server:
             each.services[domain] = names[0] if names else ""
         for each in self.hosts.values():
             each.hooks.removed.addObserver(host.hooks.removed.notify)
+            for loading in host.hooks.loading.observe:
+                each.hooks.loading.addObserver(loading)
+            for ended in host.hooks.ended.observe:
+                each.hooks.ended.addObserver(ended)
 
     def _makeComponents(self) -> dict[str, Component]:
         """The doors of external components (XEP-0114)."""

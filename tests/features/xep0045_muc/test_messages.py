@@ -36,6 +36,34 @@ class PublicTests(RoomCase):
 
     @spec("XEP-0359", "3")
     @spec("XEP-0421", "4")
+    def test_deeds(self) -> None:
+        """What only a room may say of messages, or of who really sent them, is taken out; other fastenings stay."""
+        self.all()
+        moderate, retract, fasten = "urn:xmpp:message-moderate", "urn:xmpp:message-retract", "urn:xmpp:fasten:0"
+        forgeries = (
+            f"<moderated xmlns='{moderate}:1' by='{ROOM}/firstwitch'>forged</moderated>",
+            f"<moderated xmlns='{moderate}:0' by='{ROOM}/firstwitch'>forged</moderated>",
+            f"<retracted xmlns='{retract}:1' stamp='forged'/>",
+            f"<retracted xmlns='{retract}:0' stamp='forged'/>",
+            f"<apply-to xmlns='{fasten}' id='forged'><moderated xmlns='{moderate}:0'><retract xmlns='{retract}:0'/></moderated></apply-to>",
+            "<addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom' jid='forged@example.org'/></addresses>",
+        )
+        kept = f"<apply-to xmlns='{fasten}' id='1'><retract xmlns='{retract}:0'/></apply-to>"
+        for forgery in forgeries:
+            self.say(self.third, "x", extra=forgery + kept + forgery)
+            (got,) = self.first.take()
+            self.assertNotIn(b"forged", got.raw)
+            self.assertEqual(list(got.childNames), ["jabber:client body", f"{fasten} apply-to", OID, SID])
+            self.third.send(f"<message type='chat' to='{ROOM}/firstwitch'><body>x</body>{forgery}</message>")
+            self.assertNotIn(b"forged", self.first.take()[0].raw)
+            self.third.send(f"<presence to='{ROOM}/thirdwitch'><show>{'away' if forgery is forgeries[0] else 'xa'}</show>{forgery}</presence>")
+            self.assertNotIn(b"forged", b"".join(each.raw for each in self.first.take()))
+        for retraction in (f"{moderate}:1", f"{moderate}:0"):
+            self.quiet()
+            both = f"<retract xmlns='{retract}:1' id='1'/><retract xmlns='{retract}:1' id='2'><moderated xmlns='{retraction}'/></retract>"
+            self.say(self.third, "x", extra=both)
+            self.assertEqual(conditionOf(self.third.take()[0]), "forbidden")
+
     def test_forgeries(self) -> None:
         """Ids and delays that claim to be the room's are taken out; others' stay."""
         self.all()
@@ -414,6 +442,33 @@ class ReturnedTests(RoomCase):
         self.quiet()
         self.second.send(f"<message type='error' to='{ROOM}/thirdwitch' id='m'>{self.ERROR}</message>")
         self.assertEqual((self.third.take(), len(self.room.seats)), ([], 3))
+
+    @spec("XEP-0045", "14.4")
+    def test_addresses(self) -> None:
+        """Where real addresses are for moderators only, an error holds nothing that could be one; elsewhere it may."""
+        self.all()
+        stanzas = "urn:ietf:params:xml:ns:xmpp-stanzas"
+        real = self.second.bare
+        holding = (
+            f"<gone xmlns='{stanzas}'>xmpp:{real}</gone>",
+            f"<redirect xmlns='{stanzas}'>xmpp:{real}</redirect>",
+            f"<conflict xmlns='{stanzas}'/><text xmlns='{stanzas}'>{real} is busy</text>",
+            f"<conflict xmlns='{stanzas}'/><mine xmlns='urn:x' of='{real}'><inside>{real}</inside></mine>",
+        )
+        for anonymous in (True, False):
+            for content in holding:
+                self.configure(whois="moderators" if anonymous else "anyone")
+                self.enter(self.second, "secondwitch")
+                self.third.send(f"<message type='chat' to='{ROOM}/secondwitch' id='p'><body>psst</body></message>")
+                self.quiet()
+                error = f"<error type='cancel' by='{real}' code='409'>{content}</error>"
+                self.second.send(f"<message type='error' to='{ROOM}/thirdwitch' id='p'>{error}</message>")
+                told = self.third.take()[0]
+                self.assertEqual((told.kind, told.type), ("message", "error"))
+                self.assertIn(conditionOf(told), ("gone", "redirect", "conflict"))
+                self.assertEqual(real.encode() in told.raw, not anonymous, told.raw)
+                self.assertEqual(b"urn:x" in told.raw, "urn:x" in content)
+                self.assertNotIn(b" by=", told.raw)
 
     @spec("XEP-0045", "18.1.2")
     def test_remote(self) -> None:

@@ -35,6 +35,8 @@ from xmppd.ixmppd import IRoomArchive, IRooms, StoreUnavailable
 from xmppd.wire import forms
 from xmppd.wire.jid import parse
 
+STANZA_ID = "urn:xmpp:sid:0 stanza-id"
+COMPOSING = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
 EMPTY = f"<query xmlns='{OWNER}'/>"
 CANCEL = f"<query xmlns='{OWNER}'><x xmlns='jabber:x:data' type='cancel'/></query>"
 DESTROY = f"<query xmlns='{OWNER}'><destroy jid='heath@{SERVICE}'><password>pw</password><reason>Macbeth doth come.</reason></destroy></query>"
@@ -48,16 +50,28 @@ class FakeArchive:
 
     def __init__(self) -> None:
         self.kept: list[tuple[str, str, Any, str]] = []
+        self.disclosed: list[bool] = []
+        self.authors: dict[str, str] = {}
+        self.sweeps = 0
         self.retracted: list[str] = []
         self.forgotten: list[str] = []
 
-    def allot(self, room: str) -> str:
+    def allot(self, room: str, stanza: Any) -> str | None:
         """See L{IRoomArchive}."""
-        return f"id{len(self.kept)}"
+        return None if b"<composing" in stanza.raw else f"id{len(self.kept)}"
 
-    def archive(self, room: str, id: str, stanza: Any, sender: str) -> None:
+    def archive(self, room: str, id: str, stanza: Any, sender: str, disclosed: bool) -> None:
         """See L{IRoomArchive}."""
         self.kept.append((room, id, stanza, sender))
+        self.disclosed.append(disclosed)
+
+    def author(self, room: str, id: str) -> Any:
+        """See L{IRoomArchive}."""
+        return succeed(self.authors.get(id))
+
+    def sweep(self) -> None:
+        """See L{IRoomArchive}."""
+        self.sweeps += 1
 
     def retract(self, room: str, id: str, mark: bytes) -> Any:
         """See L{IRoomArchive}."""
@@ -360,6 +374,30 @@ class ArchiveTests(RoomCase):
         self.first.result("set", DESTROY)
         self.assertEqual(self.archive.forgotten, [ROOM])
 
+    @spec("XEP-0313", "3.5")
+    def test_noStanzaId(self) -> None:
+        """What isn't archived has no stanza id, and what is has one; the room says whether real JIDs were visible."""
+        self.all()
+        self.third.send(f"<message type='groupchat' to='{ROOM}'>{COMPOSING}</message>")
+        self.say(self.third, "y")
+        self.configure(whois="anyone")
+        self.say(self.third, "z")
+        told = [STANZA_ID in each.childNames for each in self.first.take() if each.kind == "message"]
+        self.assertEqual(told, [False, True, False, True])
+        self.assertEqual(self.archive.disclosed, [False, True])
+
+    @spec("XEP-0425", "3")
+    def test_rankByArchive(self) -> None:
+        """Who stands above a moderator is above him also when only the archive knows who said something."""
+        self.all()
+        self.setRole(self.first, "thirdwitch", "moderator")
+        payload = "<moderate xmlns='urn:xmpp:message-moderate:1' id='old'><retract xmlns='urn:xmpp:message-retract:1'/></moderate>"
+        for author, refusal in ((self.first.bare, "not-allowed"), (self.second.bare, "not-allowed"), ("", None), (self.third.bare, None)):
+            self.archive.authors["old"] = author
+            answer = self.third.ask("set", payload)
+            self.assertEqual(conditionOf(answer) if answer.type == "error" else None, refusal)
+        self.assertEqual(self.archive.retracted, ["old", "old"])
+
     def test_earlierRoom(self) -> None:
         """What an earlier room of the name left, since the server ended before it, is for nobody who makes a new one."""
         self.enter(self.first, "firstwitch")
@@ -598,8 +636,12 @@ class RoomsTests(RoomCase):
         self.assertTrue(may(self.third) and may(self.second) and not may("x@example.net"))
         self.affiliate(self.third, "outcast")
         self.assertFalse(may(self.third) or self.service.mayRead("x@y", parse("a@b")) is None)
-        self.assertTrue(self.service.seesJIDs(ROOM, parse(self.second.full)))
-        self.assertFalse(self.service.seesJIDs(ROOM, parse(self.third.full)))
+        for disclosed in (False, True):
+            self.assertTrue(self.service.seesJIDs(ROOM, parse(self.second.full), disclosed))
+            self.assertFalse(self.service.seesJIDs(ROOM, parse(self.third.full), disclosed))
+        self.configure(whois="anyone")
+        self.assertFalse(self.service.seesJIDs(ROOM, parse(self.third.full), False))
+        self.assertTrue(self.service.seesJIDs(ROOM, parse(self.third.full), True))
         self.assertFalse(self.service.isArchived(ROOM) or self.service.isArchived("x"))
 
     def test_config(self) -> None:

@@ -19,6 +19,7 @@ from xmppd.features.xep0313_archive import feature
 from xmppd.features.xep0313_archive.retention import FIRST_SECONDS
 from xmppd.hooks import Feature
 from xmppd.ixmppd import ArchivedMessage, ArchiveQuery, IDestination, IHost, IRoomArchive, IRooms, StoreUnavailable
+from xmppd.wire.archiveids import prefixOf
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID
@@ -66,13 +67,22 @@ class FakeRooms:
             return StanzaError(StanzaCondition.ITEM_NOT_FOUND)
         return StanzaError(StanzaCondition.FORBIDDEN) if jid.bare in self.banned else None
 
-    def seesJIDs(self, room: str, jid: JID) -> bool:
+    def seesJIDs(self, room: str, jid: JID, disclosed: bool) -> bool:
         """See L{IRooms}."""
-        return jid.bare == HECATE
+        return disclosed or jid.bare == HECATE
+
+    def guestsBehind(self, room: str, nick: str, moderator: JID) -> Sequence[str]:
+        """See L{IRooms}."""
+        return ()
 
     def isArchived(self, room: str) -> bool:
         """See L{IRooms}."""
         return self.logging
+
+
+def message(owner: str, stamp: float) -> ArchivedMessage:
+    """A message in somebody's archive."""
+    return ArchivedMessage(f"{prefixOf(stamp)}-1", owner, owner, stamp, b"<message/>")
 
 
 @implementer(IDestination)
@@ -112,14 +122,22 @@ class RoomCase(SynchronousTestCase):
         for _ in range(count):
             self.rig.clock.advance(0)
 
-    def say(self, nick: str, sender: str, inner: str = "<body>hi</body>", id: str = "m") -> str:
-        """Something is said in the room; answers its stanza id."""
-        mine = self.kept.allot(ROOM)
+    def say(
+        self, nick: str, sender: str, inner: str = "<body>hi</body>", id: str = "m", disclosed: bool = False
+    ) -> str:
+        """Something is said in the room; answers its stanza id, or an empty text if it gets none."""
+        mine = self.allot(inner)
+        if mine is None:
+            return ""
         given = f"{OCCUPANT}<stanza-id xmlns='{SID}' by='{ROOM}' id='{mine}'/>"
         raw = f"<message from='{ROOM}/{nick}' type='groupchat' id='{id}'>{inner}{given}</message>"
-        self.kept.archive(ROOM, mine, fromBytes(raw.encode()), sender)
+        self.kept.archive(ROOM, mine, fromBytes(raw.encode()), sender, disclosed)
         self.turn()
         return mine
+
+    def allot(self, inner: str = "<body>a</body>") -> str | None:
+        """The id of a message."""
+        return self.kept.allot(ROOM, fromBytes(f"<message type='groupchat'>{inner}</message>".encode()))
 
     def archive(self) -> list[ArchivedMessage]:
         """What is in the archive."""
@@ -162,8 +180,9 @@ class ArchiveTests(RoomCase):
         """Messages with a body and changes of the subject are archived, once; states are not, nor what asks not to be."""
         self.say("witch", WITCH)
         self.say("witch", WITCH, "<subject>toil</subject>")
-        self.say("witch", WITCH, "<composing xmlns='http://jabber.org/protocol/chatstates'/>")
-        self.say("witch", WITCH, "<body>a</body><no-store xmlns='urn:xmpp:hints'/>")
+        composing = self.say("witch", WITCH, "<composing xmlns='http://jabber.org/protocol/chatstates'/>")
+        unstored = self.say("witch", WITCH, "<body>a</body><no-store xmlns='urn:xmpp:hints'/>")
+        self.assertEqual((composing, unstored), ("", ""))
         first, second = self.archive()
         self.assertEqual((first.peer, first.resource, first.sender), (f"{ROOM}/witch", "", WITCH))
         self.assertIn(b"<subject>", second.stanza)
@@ -177,9 +196,10 @@ class ArchiveTests(RoomCase):
     def test_durable(self) -> None:
         """Who promises something waits for the archive."""
         self.store.holding = True
-        id = self.kept.allot(ROOM)
+        id = self.allot()
+        assert id is not None
         stanza = fromBytes(f"<message from='{ROOM}/w' type='groupchat'><body>a</body></message>".encode())
-        done = self.kept.archive(ROOM, id, stanza, WITCH)
+        done = self.kept.archive(ROOM, id, stanza, WITCH, False)
         assert done is not None
         self.turn()
         self.assertFalse(done.called)
@@ -189,10 +209,49 @@ class ArchiveTests(RoomCase):
     def test_forgotten(self) -> None:
         """With the room its archive is gone."""
         self.say("witch", WITCH)
-        self.kept.archive(ROOM, self.kept.allot(ROOM), fromBytes(b"<message><body>late</body></message>"), WITCH)
+        late = self.allot()
+        assert late is not None
+        self.kept.archive(ROOM, late, fromBytes(b"<message><body>late</body></message>"), WITCH, False)
         self.kept.forget(ROOM)
         self.turn()
         self.assertEqual(self.archive(), [])
+
+    @spec("mission", "A7")
+    def test_removed(self) -> None:
+        """An account is gone: what it has said stays without its address, also what is being written just now."""
+        self.say("witch", WITCH)
+        self.store.holding = True
+        for _ in range(2):
+            late = self.allot()
+            assert late is not None
+            self.kept.archive(ROOM, late, fromBytes(b"<message><body>late</body></message>"), WITCH, False)
+            self.turn()
+        self.rig.host.hooks.removed.notify(WITCH)
+        self.store.holding = False
+        for _ in range(5):
+            self.store.proceed()
+            self.turn()
+        self.assertEqual([each.sender for each in self.archive()], ["", "", ""])
+
+    def test_author(self) -> None:
+        """Who said something, as far as that is known."""
+        id = self.say("witch", WITCH)
+        self.assertEqual(self.successResultOf(self.kept.author(ROOM, id)), WITCH)
+        self.rig.host.hooks.removed.notify(WITCH)
+        self.assertEqual(self.successResultOf(self.kept.author(ROOM, id)), "")
+        self.assertIsNone(self.successResultOf(self.kept.author(ROOM, "no")))
+
+    def test_sweep(self) -> None:
+        """What rooms that are no more have left goes; those that are, accounts, and what is new stay."""
+        old, new = self.rig.clock.seconds() - 1, self.rig.clock.seconds() + 1
+        owners = (ROOM, f"gone@{DOMAIN}", "romeo@example.org", f"x@y.{DOMAIN}")
+        self.rig.host.archives.add([message(owner, old) for owner in owners])
+        self.rig.host.archives.add([message(f"back@{DOMAIN}", stamp) for stamp in (old, new)])
+        self.kept.sweep()
+        self.turn()
+        left = {owner: self.successResultOf(self.rig.host.archives.count(owner)) for owner in owners}
+        self.assertEqual(left, {ROOM: 1, f"gone@{DOMAIN}": 0, "romeo@example.org": 1, f"x@y.{DOMAIN}": 1})
+        self.assertEqual(self.successResultOf(self.rig.host.archives.count(f"back@{DOMAIN}")), 1)
 
     def test_retention(self) -> None:
         """Archives of rooms are visited as those of accounts."""
@@ -230,6 +289,14 @@ class QueryTests(RoomCase):
         item = x.find("item")
         assert item is not None
         self.assertEqual(item.get("jid"), HAG)
+
+    @spec("XEP-0313", "8.4")
+    def test_disclosed(self) -> None:
+        """Of what was said while only moderators saw real addresses, only they are told them later."""
+        self.say("witch", WITCH)
+        self.say("witch", WITCH, disclosed=True)
+        self.assertEqual([WITCH.encode() in each.toBytes() for each in self.results(HAG, query())], [False, True])
+        self.assertEqual([WITCH.encode() in each.toBytes() for each in self.results(HECATE, query())], [True, True])
 
     @spec("XEP-0313", "6.1.2", "8.1")
     def test_access(self) -> None:

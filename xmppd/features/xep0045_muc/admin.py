@@ -286,6 +286,7 @@ class Admin:
         """
         self.checkChanges(room, changes, nicks)
         await self._service.storage.saveAffiliations(room, changes, nicks)
+        room.goOn()
         return self.takeEffect(room, changes, nicks, actor, reasons, invite)
 
     def takeEffect(

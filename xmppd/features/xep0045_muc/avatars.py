@@ -67,6 +67,7 @@ class Avatars:
         avatars = hashes(query.payload)
         async with self._service.changing(room):
             await self._service.storage.saveCard(room, card if query.payload.children else None)
+            room.goOn()
             room.avatars = avatars
         room.notice([CHANGED])
 

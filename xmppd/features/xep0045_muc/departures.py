@@ -50,6 +50,7 @@ class Departures:
             rest()
             if not room.occupantsOf(bare) and before is not Affiliation.OUTCAST:
                 self._tell(room, bare)
+        service.vacated(room)
 
     def _tell(self, room: Room, bare: str) -> None:
         """Tell those who may know of the affiliations of who isn't there."""

@@ -7,7 +7,8 @@ are taken out of what clients send.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from xmppd.wire import ns
@@ -23,14 +24,24 @@ STANZA_ID: Final = f"{ns.STANZA_ID} stanza-id"
 DELAY: Final = f"{ns.DELAY} delay"
 OLD_DELAY: Final = "jabber:x:delay x"
 HATS: Final = "urn:xmpp:hats:0 hats"
+ADDRESSES: Final = "http://jabber.org/protocol/address addresses"
+FASTENING: Final = "urn:xmpp:fasten:0 apply-to"
+MODERATION: Final = "urn:xmpp:message-moderate:"
 
-PRESENCE_FORGERIES: Final = frozenset({X, JOIN, OCCUPANT_ID, HATS})
+MESSAGE_FORGERIES: Final = (
+    frozenset({X, OCCUPANT_ID, HATS, ADDRESSES})
+    | {f"urn:xmpp:message-{name}" for name in ("moderate:0 moderated", "moderate:1 moderated", "retract:0 retracted")}
+    | {f"{ns.RETRACTION} retracted"}
+)
+"""
+What is reflected without: how a room shows who is who, who really sent something (XEP-0033), and what has become of
+messages (XEP-0424, XEP-0425).
+"""
+
+PRESENCE_FORGERIES: Final = MESSAGE_FORGERIES | {JOIN}
 """What presence from clients is reflected without (section 17.3, XEP-0421 section 4)."""
 
-MESSAGE_FORGERIES: Final = frozenset({X, OCCUPANT_ID, HATS})
-"""What messages from clients are reflected without."""
-
-SUSPICIOUS: Final = MESSAGE_FORGERIES | {STANZA_ID, DELAY, OLD_DELAY}
+SUSPICIOUS: Final = MESSAGE_FORGERIES | {STANZA_ID, DELAY, OLD_DELAY, FASTENING}
 """Elements that make it necessary to look closer; some of them are only forgeries if they speak for the room."""
 
 _SPEAKERS: Final = {STANZA_ID: "by", DELAY: "from", OLD_DELAY: "from"}
@@ -128,21 +139,36 @@ def delay(room: str, stamp: str) -> bytes:
 def honest(stanza: Stanza, room: str) -> Stanza:
     """
     A message without what only the room may say: C{muc#user} and occupant ids in any case, stanza ids and delays if
-    they claim to be the room's or the service's (XEP-0359 section 3, rule 2).
+    they claim to be the room's or the service's (XEP-0359 section 3, rule 2), and what announces a moderator's deed as
+    earlier versions of XEP-0425 did.
     """
     if SUSPICIOUS.isdisjoint(stanza.childNames):
         return stanza
     cleaned = stanza.without(MESSAGE_FORGERIES)
     service = room.partition("@")[2]
     for name, attribute in _SPEAKERS.items():
-        if name not in cleaned.childNames:
-            continue
-        found = [child for child in cleaned.elements() if child.qname == name]
-        kept = [child for child in found if not _speaksFor(child.get(attribute), service)]
-        if len(kept) < len(found):
-            rest = b"".join(child.toBytes() for child in kept)
-            cleaned = cleaned.without(frozenset({name})).extended(rest, (name,) * len(kept))
-    return cleaned
+        cleaned = _sifted(cleaned, name, partial(_speaksOtherwise, attribute, service))
+    return _sifted(cleaned, FASTENING, _fastensNoModeration)
+
+
+def _sifted(stanza: Stanza, name: str, keeps: Callable[[Element], bool]) -> Stanza:
+    """A stanza with only those of its children of one name that are to be kept."""
+    if name not in stanza.childNames:
+        return stanza
+    found = [child for child in stanza.elements() if child.qname == name]
+    kept = [child for child in found if keeps(child)]
+    if len(kept) == len(found):
+        return stanza
+    rest = b"".join(child.toBytes() for child in kept)
+    return stanza.without(frozenset({name})).extended(rest, (name,) * len(kept))
+
+
+def _speaksOtherwise(attribute: str, service: str, child: Element) -> bool:
+    return not _speaksFor(child.get(attribute), service)
+
+
+def _fastensNoModeration(fastening: Element) -> bool:
+    return not any((child.ns or "").startswith(MODERATION) for child in fastening.elements())
 
 
 def _speaksFor(address: str | None, service: str) -> bool:

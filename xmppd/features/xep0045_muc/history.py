@@ -8,7 +8,7 @@ somebody first asks, and never again. Both the number and the octets are bounded
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from xmppd.features.xep0045_muc.encoding import DELAY, Fan, delay
@@ -18,7 +18,7 @@ from xmppd.wire.element import Element
 from xmppd.wire.stanza import BODY, Stanza
 
 STORE = f"{ns.HINTS} store"
-NO_STORE = frozenset({f"{ns.HINTS} no-store", f"{ns.HINTS} no-permanent-store"})
+NO_STORE = frozenset(f"{ns.HINTS} {hint}" for hint in ("no-store", "no-permanent-store", "no-storage"))
 LONGEST_NUMBER = 15
 
 
@@ -26,8 +26,8 @@ class Entry:
     """
     Something said.
 
-    @ivar id: its stanza id.
-    @ivar bare: real bare JID of who said it.
+    @ivar id: its stanza id, or empty if it has none.
+    @ivar bare: real bare JID of who said it, or empty once that account is gone.
     @ivar stamp: when, in seconds since the epoch.
     """
 
@@ -97,38 +97,63 @@ class History:
     """
     The history of one room.
 
-    @param most: messages.
-    @param octets: of all together.
+    @ivar authors: how many of its messages are by whom, by bare JID.
     """
 
-    __slots__ = ("_entries", "_most", "_octets", "_used")
+    __slots__ = ("_entries", "_mention", "_most", "_octets", "_used", "authors")
 
-    def __init__(self, most: int, octets: int) -> None:
+    def __init__(self, most: int, octets: int, mention: Callable[[str], None] = lambda bare: None) -> None:
+        """
+        @param most: messages.
+        @param octets: of all together.
+        @param mention: told whenever somebody has become an author, or is one no more.
+        """
         self._most = most
         self._octets = octets
         self._used = 0
+        self._mention = mention
         self._entries: deque[Entry] = deque()
+        self.authors: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, entry: Entry) -> None:
         """Keep one more; the oldest go."""
-        if entry.octets > self._octets:
+        if entry.octets > self._octets or not self._most:
             return
         self._entries.append(entry)
         self._used += entry.octets
+        count = self.authors[entry.bare] = self.authors.get(entry.bare, 0) + 1
+        if count == 1:
+            self._mention(entry.bare)
         while len(self._entries) > self._most or self._used > self._octets:
-            self._used -= self._entries.popleft().octets
+            self._gone(self._entries.popleft())
+
+    def _gone(self, entry: Entry) -> None:
+        """One message less."""
+        self._used -= entry.octets
+        left = self.authors.get(entry.bare, 0) - 1
+        if left > 0:
+            self.authors[entry.bare] = left
+        elif self.authors.pop(entry.bare, None) is not None:
+            self._mention(entry.bare)
 
     def find(self, id: str) -> Entry | None:
         """The message with that stanza id."""
-        return next((entry for entry in self._entries if entry.id == id), None)
+        return next((entry for entry in self._entries if entry.id == id), None) if id else None
 
     def remove(self, entry: Entry) -> None:
         """Forget one (XEP-0424, XEP-0425)."""
         self._entries.remove(entry)
-        self._used -= entry.octets
+        self._gone(entry)
+
+    def disown(self, bare: str) -> None:
+        """An account is gone; what it said stays, and is nobody's."""
+        if self.authors.pop(bare, None) is not None:
+            for entry in self._entries:
+                if entry.bare == bare:
+                    entry.bare = ""
 
     def pick(self, wish: Wanted, most: int, start: int, now: float) -> list[Fan]:
         """

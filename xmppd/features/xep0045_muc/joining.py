@@ -33,6 +33,8 @@ def join(host: IHost) -> None:
     host.hooks.stopping.addObserver(service.stop)
     host.hooks.farewell.addObserver(Departures(service).farewell)
     host.hooks.removed.addObserver(service.forgetUser)
+    host.hooks.loading.addObserver(service.loading)
+    host.hooks.ended.addObserver(service.ended)
 
 
 feature = Feature(

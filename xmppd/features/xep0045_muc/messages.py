@@ -92,26 +92,32 @@ class Messages:
         slow = room.config.slowMode
         if slow and BODY in names and RANK[occupant.affiliation] < RANK[Affiliation.ADMIN]:
             room.slow.check(occupant.bare, self._service.now(), slow)
-        id = self._service.stanzaId(room)
-        clean = honest(stanza, room.jid).addressed(occupant.messageAttrs)
-        addition = f"{occupant.addition}{room.stanzaIdStart}{id}'/>".encode()
-        said = Fan(clean.extended(addition, (OCCUPANT_ID, STANZA_ID)))
+        said, id = self._encoded(room, occupant, stanza)
         self._keep(room, occupant, stanza, said, id)
         room.say(said, occupant)
 
-    def _keep(self, room: Room, occupant: Occupant, stanza: Stanza, said: Fan, id: str) -> None:
+    def _encoded(self, room: Room, occupant: Occupant, stanza: Stanza) -> tuple[Fan, str | None]:
+        """What everybody gets; with a stanza id if it can be found again by it (XEP-0313 section 3.5)."""
+        clean = honest(stanza, room.jid).addressed(occupant.messageAttrs)
+        id = self._service.stanzaId(room, clean)
+        if id is None:
+            return Fan(clean.extended(occupant.addition.encode(), (OCCUPANT_ID,))), None
+        addition = f"{occupant.addition}{room.stanzaIdStart}{id}'/>".encode()
+        return Fan(clean.extended(addition, (OCCUPANT_ID, STANZA_ID))), id
+
+    def _keep(self, room: Room, occupant: Occupant, stanza: Stanza, said: Fan, id: str | None) -> None:
         """History and archive."""
         if RETRACT in stanza.childNames:
             forgetRetracted(room, occupant, stanza)
         if isKept(said.stanza):
-            room.history.add(Entry(room.jid, id, occupant.bare, self._service.now(), said))
+            room.history.add(Entry(room.jid, id or "", occupant.bare, self._service.now(), said))
         self._archive(room, occupant, stanza, said, id)
 
-    def _archive(self, room: Room, occupant: Occupant, stanza: Stanza, said: Fan, id: str) -> None:
+    def _archive(self, room: Room, occupant: Occupant, stanza: Stanza, said: Fan, id: str | None) -> None:
         """Where there is an archive, the message is not handled before it has it."""
         archive = self._service.archive
-        if archive is not None and room.config.logging:
-            settled = archive.archive(room.jid, id, said.stanza, occupant.bare)
+        if archive is not None and room.config.logging and id is not None:
+            settled = archive.archive(room.jid, id, said.stanza, occupant.bare, not room.config.anonymous)
             if settled is not None and stanza.promise is not None:
                 stanza.promise.append(settled)
 
@@ -122,13 +128,10 @@ class Messages:
         may = occupant.role is Role.MODERATOR or (occupant.role is Role.PARTICIPANT and room.config.changeSubject)
         if not may:
             raise StanzaError(StanzaCondition.FORBIDDEN, "You may not change the subject.")
-        id, now = self._service.stanzaId(room), self._service.now()
-        clean = honest(stanza, room.jid).addressed(occupant.messageAttrs)
-        addition = f"{occupant.addition}{room.stanzaIdStart}{id}'/>".encode()
-        said = Fan(clean.extended(addition, (OCCUPANT_ID, STANZA_ID)))
+        said, id = self._encoded(room, occupant, stanza)
         subject = stanza.find(SUBJECT)
         room.subjectText = subject.text if subject is not None else ""
-        room.subject = Fan(said.stanza.extended(delay(room.jid, dateTime(now)), (DELAY,)))
+        room.subject = Fan(said.stanza.extended(delay(room.jid, dateTime(self._service.now())), (DELAY,)))
         self._service.storage.saveSubject(room)
         self._archive(room, occupant, stanza, said, id)
         room.say(said, occupant)
@@ -168,15 +171,15 @@ class Messages:
         private = to.resource is not None and (to.resource, stanza.id) in seat.told
         target = room.occupants.get(to.resource or "")
         if private and target is not None:
-            self._tellFailed(seat, target, stanza)
+            self._tellFailed(room, seat, target, stanza)
         if isGhost(seat, stanza, private):
             self._service.presence.vanish(room, seat)
 
-    def _tellFailed(self, seat: Seat, target: Occupant, stanza: Stanza) -> None:
+    def _tellFailed(self, room: Room, seat: Seat, target: Occupant, stanza: Stanza) -> None:
         """Somebody's private message came back: pass the error on, and nothing that tells who answered."""
         error = stanza.find(ERROR)
         if error is not None:
             attrs = {"from": seat.occupant.jid, "type": "error", "id": stanza.id}
-            fan = Fan(made("message", attrs, impersonal(error).toBytes(), (ERROR,)))
+            fan = Fan(made("message", attrs, impersonal(error, room).toBytes(), (ERROR,)))
             for each in tuple(target.seats.values()):
                 each.give(fan)

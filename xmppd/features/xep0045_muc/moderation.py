@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from xmppd.features.xep0045_muc.affiliations import RANK, Role
-from xmppd.features.xep0045_muc.encoding import Fan, made, occupantId
+from xmppd.features.xep0045_muc.encoding import STANZA_ID, Fan, made, occupantId
 from xmppd.features.xep0045_muc.occupants import Occupant
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.wire.element import escapeAttribute, escapeText
@@ -31,8 +31,8 @@ def checkRetraction(stanza: Stanza) -> None:
 
     @raise StanzaError: forbidden.
     """
-    retract = stanza.find(RETRACT)
-    if retract is not None and retract.find("moderated", MODERATION_NS) is not None:
+    retracts = (each for each in stanza.elements() if each.qname == RETRACT)
+    if any(child.name == "moderated" for each in retracts for child in each.elements()):
         raise StanzaError(StanzaCondition.FORBIDDEN, "Only the room announces what moderators do.")
 
 
@@ -61,15 +61,20 @@ class Moderation:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "Say which message is to be retracted.")
         reason = (payload.textOf("reason") or "")[:LONGEST_REASON]
         entry = room.history.find(id)
-        if entry is not None and RANK[room.affiliationOf(entry.bare)] > RANK[actor]:
-            raise StanzaError(StanzaCondition.NOT_ALLOWED, "Its author stands above you.")
         archive = self._service.archive
+        author = entry.bare if entry is not None else None
+        if author is None and archive is not None and room.config.logging:
+            author = await archive.author(room.jid, id)
+            room.goOn()
+        if author and RANK[room.affiliationOf(author)] > RANK[actor]:
+            raise StanzaError(StanzaCondition.NOT_ALLOWED, "Its author stands above you.")
         seat = room.seats.get(query.sender.full)
         by = seat.occupant.jid if seat is not None else room.jid
         mark = _moderated(by, seat.occupant.id if seat is not None else None, reason)
         archived = False
         if archive is not None and room.config.logging:
             archived = await archive.retract(room.jid, id, mark)
+            room.goOn()
         if entry is None and not archived:
             raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "There is no such message.")
         if entry is not None and room.history.find(id) is entry:
@@ -78,14 +83,15 @@ class Moderation:
 
     def _announce(self, room: Room, id: str, mark: bytes, bare: str) -> None:
         """Tell everybody (section 3.1)."""
-        own = self._service.stanzaId(room)
         inner = f"<retract xmlns='{RETRACTION_NS}' id='{escapeAttribute(id)}'>".encode() + mark + b"</retract>"
-        inner += f"{room.stanzaIdStart}{own}'/>".encode()
-        attrs = {"from": room.jid, "type": "groupchat", "id": own}
-        said = made("message", attrs, inner, (RETRACT, "urn:xmpp:sid:0 stanza-id"))
+        attrs = {"from": room.jid, "type": "groupchat", "id": self._service.host.entropy.token()}
+        said = made("message", attrs, inner, (RETRACT,))
+        own = self._service.stanzaId(room, said)
+        if own is not None:
+            said = said.extended(f"{room.stanzaIdStart}{own}'/>".encode(), (STANZA_ID,))
         archive = self._service.archive
-        if archive is not None and room.config.logging:
-            archive.archive(room.jid, own, said, bare)
+        if archive is not None and room.config.logging and own is not None:
+            archive.archive(room.jid, own, said, bare, not room.config.anonymous)
         room.say(Fan(said))
 
 

@@ -99,10 +99,10 @@ class Owner:
             people = readPeople(form, room.affiliations)
             service.admin.checkChanges(room, people, {})
             service.checkPersistence(room, config)
-            if room.locked and service.archive is not None:
-                # An earlier room of this name that the server's end or a crash took with it has left its archive.
-                await service.archive.forget(room.jid)
+            if room.locked:
+                await service.forgotten(room)
             await service.storage.saveConfig(room, config, people)
+            room.goOn()
             before, room.config = room.config, config
             room.locked = False
             rest = service.admin.takeEffect(room, people, {})

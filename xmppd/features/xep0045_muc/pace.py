@@ -24,6 +24,10 @@ class Pace:
         self._rate = perMinute / 60
         self._left: dict[str, tuple[float, float]] = {}
 
+    def forget(self, bare: str) -> None:
+        """Know nothing of a user any more."""
+        self._left.pop(bare, None)
+
     def spend(self, bare: str, now: float) -> bool:
         """Whether a user may do it once more now."""
         if not self._most:
@@ -49,6 +53,10 @@ class SlowMode:
 
     def __init__(self) -> None:
         self._spoken: dict[str, float] = {}
+
+    def forget(self, bare: str) -> None:
+        """Know nothing of a user any more."""
+        self._spoken.pop(bare, None)
 
     def check(self, bare: str, now: float, seconds: int) -> None:
         """

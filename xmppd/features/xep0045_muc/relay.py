@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PING: Final = f"{ns.PING} ping"
 VCARD: Final = f"{ns.VCARD} vCard"
+TEXT: Final = f"{ns.STANZA_ERRORS} text"
 DISCO: Final = frozenset({f"{ns.DISCO_INFO} query", f"{ns.DISCO_ITEMS} query"})
 
 WAITING: Final = 2000
@@ -47,6 +48,7 @@ class Question:
     @ivar address: the occupant JID it was for.
     @ivar answerer: the JID it was passed on to.
     @ivar seat: the client that was asked.
+    @ivar room: where.
     @ivar until: when it is forgotten.
     """
 
@@ -55,15 +57,20 @@ class Question:
     address: str
     answerer: str
     seat: Seat
+    room: Room
     until: float
 
 
-def impersonal(error: Element) -> Element:
-    """An error without the address of who found it."""
-    if "by" not in error.attrs:
-        return error
+def impersonal(error: Element, room: Room) -> Element:
+    """
+    An error without the address of who found it. Where real JIDs are not for everybody, nothing stays that could hold
+    one: texts, the new addresses in C{<gone/>} and C{<redirect/>}, what is inside of an application's own condition.
+    """
     attrs = {key: value for key, value in error.attrs.items() if key != "by"}
-    return Element(error.name, error.ns, attrs, error.children)
+    if not room.config.anonymous:
+        return Element(error.name, error.ns, attrs, error.children)
+    conditions = tuple(Element(each.name, each.ns) for each in error.elements() if each.qname != TEXT)
+    return Element(error.name, error.ns, {key: attrs[key] for key in ("type",) if key in attrs}, conditions)
 
 
 class Relay:
@@ -103,16 +110,16 @@ class Relay:
             self._router.route(stanza.result())
             return
         card = name == VCARD and type == "get"
-        self._forward(seat, target, stanza, to, target.bare if card else target.front.full)
+        self._forward(room, seat, target, stanza, to, target.bare if card else target.front.full)
 
-    def _forward(self, seat: Seat, target: Occupant, stanza: Stanza, to: JID, answerer: str) -> None:
+    def _forward(self, room: Room, seat: Seat, target: Occupant, stanza: Stanza, to: JID, answerer: str) -> None:
         now = self._service.now()
         self._expire(now)
         asked = target.front
         if len(self._open) >= WAITING or len(asked.asked) >= WAITING_EACH:
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "Too many queries are open.")
         token = self._service.host.entropy.token()
-        self._open[token] = Question(stanza.attrs["id"], seat.full, to.full, answerer, asked, now + SECONDS)
+        self._open[token] = Question(stanza.attrs["id"], seat.full, to.full, answerer, asked, room, now + SECONDS)
         asked.asked.add(token)
         self._router.route(stanza.addressed({"from": seat.occupant.jid, "to": answerer, "id": token}))
 
@@ -139,7 +146,7 @@ class Relay:
         attrs = {"id": question.id, "from": question.address, "to": question.asker}
         error = stanza.find(ERROR) if stanza.attrs["type"] == "error" else None
         if error is not None:
-            stanza = stanza.reply("error", impersonal(error).toBytes(), (ERROR,), None)
+            stanza = stanza.reply("error", impersonal(error, question.room).toBytes(), (ERROR,), None)
         self._router.route(stanza.addressed(attrs))
 
     def left(self, seat: Seat) -> None:

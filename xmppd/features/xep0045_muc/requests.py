@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xmppd.features.xep0045_muc.occupants import Seat
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.wire.element import Element
-from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.errors import StanzaError
 from xmppd.wire.jid import JID
 from xmppd.wire.stanza import Stanza
 
@@ -58,9 +58,11 @@ class Changing:
 
     async def __aenter__(self) -> None:
         await self._room.lock.acquire()
-        if self._room.over:
+        try:
+            self._room.goOn()
+        except StanzaError:
             self._room.lock.release()
-            raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "The room is gone.")
+            raise
 
     async def __aexit__(self, *error: object) -> None:
         self._room.lock.release()

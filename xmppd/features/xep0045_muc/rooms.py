@@ -16,13 +16,14 @@ from typing import Any, Final
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IDelayedCall
 
-from xmppd.features.xep0045_muc.affiliations import Affiliation, Role, initialRole
+from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation, Role, initialRole
 from xmppd.features.xep0045_muc.config import RoomConfig
 from xmppd.features.xep0045_muc.encoding import OCCUPANT_ID, Fan, X, item, made, occupantId, userX
 from xmppd.features.xep0045_muc.history import History
 from xmppd.features.xep0045_muc.occupants import Occupant, Seat, nickKey
 from xmppd.features.xep0045_muc.pace import Pace, SlowMode
 from xmppd.wire.element import escapeAttribute, escapeText
+from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import parse
 from xmppd.wire.stanza import Stanza
 
@@ -41,6 +42,7 @@ class Room:
     @ivar jid: its bare JID.
     @ivar locked: whether its creator has still to configure it (section 10.1.1).
     @ivar over: whether it is destroyed.
+    @ivar written: whether anything of it may be in the store.
     @ivar occupants: by nickname.
     @ivar keys: by what nicknames are compared by.
     @ivar seats: clients by full JID.
@@ -73,6 +75,7 @@ class Room:
         self.options = options
         self.locked = False
         self.over = False
+        self.written = False
         self.timeout: IDelayedCall | None = None
         self.occupants: dict[str, Occupant] = {}
         self.keys: dict[str, Occupant] = {}
@@ -83,7 +86,7 @@ class Room:
         self.reserved: dict[str, str] = {}
         self.pending: OrderedDict[str, Any] = OrderedDict()
         self.voices: OrderedDict[str, Role] = OrderedDict()
-        self.history = History(options.historyMessages, options.historyOctets)
+        self.history = History(options.historyMessages, options.historyOctets, self.mention)
         self.subject: Fan | None = None
         self.subjectText = ""
         self.avatars: tuple[str, ...] = ()
@@ -148,12 +151,13 @@ class Room:
 
     def known(self) -> set[str]:
         """The bare JIDs of all whom the room knows something of, be they in or not."""
-        return {*self.affiliations, *self.voices, *self.pending, self.config.creator}
+        return {*self.affiliations, *self.voices, *self.pending, *self.history.authors, self.config.creator}
 
     def mention(self, bare: str) -> None:
         """Tell whether the room knows something of a user who may be away."""
         known = bare in self.affiliations or bare in self.voices or bare in self.pending
-        self._mentions(bare, bool(bare) and (known or bare == self.config.creator))
+        known = known or bare in self.history.authors or bare == self.config.creator
+        self._mentions(bare, bool(bare) and known and not self.over)
 
     def affiliate(self, bare: str, affiliation: Affiliation) -> None:
         """Note an affiliation; who has none has no reserved nickname either."""
@@ -194,8 +198,26 @@ class Room:
         affiliated = bare in self.affiliations
         self.voices.pop(bare, None)
         self.pending.pop(bare, None)
+        self.history.disown(bare)
+        self.pace.forget(bare)
+        self.slow.forget(bare)
         self.affiliate(bare, Affiliation.NONE)
         return affiliated
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody is in it or has anything to do with it any more but those who are banned."""
+        there = any(RANK[each] >= RANK[Affiliation.MEMBER] for each in self.affiliations.values())
+        return not there and not self.occupants and not self.locked
+
+    def goOn(self) -> None:
+        """
+        To be asked after waiting for the store.
+
+        @raise StanzaError: item-not-found: the room is gone meanwhile.
+        """
+        if self.over:
+            raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "The room is gone.")
 
     def setNick(self, bare: str, nick: str | None) -> None:
         """Reserve a nickname, or none."""

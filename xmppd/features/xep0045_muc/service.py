@@ -23,6 +23,7 @@ from xmppd.features.xep0045_muc.avatars import VCARD, Avatars
 from xmppd.features.xep0045_muc.config import RoomConfig
 from xmppd.features.xep0045_muc.encoding import X
 from xmppd.features.xep0045_muc.forms import REGISTER, REQUEST
+from xmppd.features.xep0045_muc.history import isKept
 from xmppd.features.xep0045_muc.information import Information, mayKnow
 from xmppd.features.xep0045_muc.invitations import Invitations
 from xmppd.features.xep0045_muc.messages import Messages
@@ -37,7 +38,7 @@ from xmppd.features.xep0045_muc.requests import After, Changing, Query
 from xmppd.features.xep0045_muc.rooms import Room, destroyed
 from xmppd.features.xep0045_muc.storage import Storage
 from xmppd.features.xep0045_muc.voice import Voices
-from xmppd.ixmppd import IHost, IRoomArchive, IRooms, StoreUnavailable
+from xmppd.ixmppd import IHost, IRoomArchive, IRooms, ISession, StoreUnavailable
 from xmppd.wire import forms
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -53,6 +54,18 @@ SHUTDOWN: Final = 332
 
 TOLD_AT_ONCE: Final = 5000
 """How many stanzas a change of many occupants sends in one turn of the reactor."""
+
+
+def watch(waiting: Deferred[None]) -> Deferred[None]:
+    """A Deferred of one's own that fires when another one does."""
+    fired: Deferred[None] = Deferred()
+
+    def passing(result: None) -> None:
+        fired.callback(None)
+        return result
+
+    waiting.addCallback(passing)
+    return fired
 
 
 @implementer(IRooms)
@@ -72,6 +85,8 @@ class Service:
         self._secret = b""
         self._created: dict[str, int] = {}
         self._mentioned: dict[str, set[str]] = {}
+        self._born: dict[str, float] = {}
+        self._leaving: dict[str, Deferred[None]] = {}
         self.storage = Storage(self)
         self.relay = Relay(self)
         self.presence = RoomPresence(self)
@@ -101,9 +116,13 @@ class Service:
     # --- beginning and end
 
     async def start(self) -> None:
-        """Read the secret and the rooms."""
+        """Read the secret and the rooms; of rooms that went with the last run nothing stays."""
         self._secret = await self.storage.secret()
         await self.storage.load()
+        for room in tuple(self.rooms.values()):
+            self.vacated(room)
+        if self.archive is not None:
+            self.archive.sweep()
 
     def stop(self) -> None:
         """The service shuts down: tell every occupant once (section 11.2)."""
@@ -225,6 +244,13 @@ class Service:
         """One room more of a user."""
         self._created[creator] = self._created.get(creator, 0) + 1
 
+    def unmade(self, room: Room) -> None:
+        """Who made a room isn't known any more."""
+        self._uncount(room.config.creator)
+        creator, room.config = room.config.creator, replace(room.config, creator="")
+        self._count("")
+        room.mention(creator)
+
     def _uncount(self, creator: str) -> None:
         """One room less of a user."""
         left = self._created.get(creator, 1) - 1
@@ -280,8 +306,11 @@ class Service:
             raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "A room that stays needs an owner with an account.")
 
     def vacated(self, room: Room) -> None:
-        """Somebody left: a temporary room goes with the last one."""
-        if not room.over and not room.occupants and not room.config.persistent:
+        """
+        Somebody left: a temporary room goes with the last one, and so does a room that stays if nobody has anything to
+        do with it any more (L{Room.abandoned}).
+        """
+        if not room.over and not room.occupants and (not room.config.persistent or room.abandoned):
             self.end(room)
 
     def end(
@@ -305,16 +334,42 @@ class Service:
         self._forget(room)
 
     def _forget(self, room: Room) -> None:
-        """Delete what is kept of a room; nobody waits."""
+        """
+        Delete what is kept of a room, once whatever is being stored of it has been; nobody waits but a later room of
+        the same name.
+        """
+        before = self._leaving.get(room.local)
+        done = self._leaving[room.local] = Deferred()
 
         async def forget() -> None:
+            if before is not None:
+                await watch(before)
+            await room.lock.acquire()
+            room.lock.release()
             await self.storage.forget(room)
             if self.archive is not None:
                 await self.archive.forget(room.jid)
 
-        Deferred.fromCoroutine(forget()).addErrback(
-            lambda failure: log.failure("{room} could not be forgotten", failure, room=room.jid)
-        )
+        def over(_: object) -> None:
+            if self._leaving.get(room.local) is done:
+                del self._leaving[room.local]
+            done.callback(None)
+
+        forgetting = Deferred.fromCoroutine(forget())
+        forgetting.addErrback(lambda failure: log.failure("{room} could not be forgotten", failure, room=room.jid))
+        forgetting.addBoth(over)
+
+    async def forgotten(self, room: Room) -> None:
+        """
+        Wait until nothing is left of earlier rooms of that name, be it that they were destroyed, or that the server's
+        end took them with it.
+        """
+        before = self._leaving.get(room.local)
+        if before is not None:
+            await watch(before)
+        if self.archive is not None:
+            await self.archive.forget(room.jid)
+        room.goOn()
 
     async def remove(
         self, room: Room, venue: str | None = None, reason: str | None = None, password: str | None = None
@@ -360,11 +415,14 @@ class Service:
         session = self.host.router.session(jid.full)
         return session is not None and session.account.anonymous
 
-    def stanzaId(self, room: Room) -> str:
-        """The stanza id of what is about to be said (XEP-0359): the archive's, where there is one."""
+    def stanzaId(self, room: Room, stanza: Stanza) -> str | None:
+        """
+        The stanza id of what is about to be said (XEP-0359): the archive's, where there is one, else one by which
+        moderators can name what is in the history. None for what is in neither.
+        """
         if self.archive is not None and room.config.logging:
-            return self.archive.allot(room.jid)
-        return self.host.entropy.token()
+            return self.archive.allot(room.jid, stanza)
+        return self.host.entropy.token() if isKept(stanza) else None
 
     def same(self, given: str | None, password: str) -> bool:
         """Whether a password is right, in a time that doesn't tell how much of it."""
@@ -373,24 +431,51 @@ class Service:
     def newOccupant(
         self, room: Room, nick: str, bare: str, affiliation: Affiliation, role: Role, guest: bool
     ) -> Occupant:
-        """An occupant with its id, which is the same whenever that user enters that room (XEP-0421 section 4.1)."""
-        id = hmac.new(self._secret, f"{room.jid}\0{bare}".encode(), sha256).hexdigest()
+        """
+        An occupant with its id, which is the same whenever that user enters that room (XEP-0421 section 4.1), and
+        another one for a later account of the same name: of an account of this server it depends on when it was made.
+        """
+        born = self._born.get(bare)
+        user = bare if born is None else f"{bare}\0{born!r}"
+        id = hmac.new(self._secret, f"{room.jid}\0{user}".encode(), sha256).hexdigest()
         return Occupant(room.jid, nick, bare, id, affiliation, role, guest)
+
+    def loading(self, bare: str) -> Deferred[None] | None:
+        """An account of this server is about to have a session. See C{hooks.loading}."""
+        return None if bare in self._born else Deferred.fromCoroutine(self._load(bare))
+
+    async def _load(self, bare: str) -> None:
+        record = await self.host.accounts.get(bare)
+        if record is not None:
+            self._born[bare] = record.created
+
+    def ended(self, session: ISession) -> None:
+        """A session of this server is over. See C{hooks.ended}."""
+        if session.bare not in session.host.sessions:
+            self._born.pop(session.bare, None)
 
     def roomsWith(self, bare: str) -> list[Room]:
         """The rooms that know something of a user, in order."""
         return [self.rooms[local] for local in sorted(self._mentioned.get(bare, ())) if local in self.rooms]
 
     def forgetUser(self, bare: str) -> None:
-        """An account, or a guest, is gone for good: no room knows it any more."""
+        """
+        An account, or a guest, is gone for good: no room knows it any more. A room that nobody else has anything to do
+        with goes, too; one without an owner is administrated by those who administrate the service.
+        """
+        self._born.pop(bare, None)
         for local in tuple(self._mentioned.get(bare, ())):
             room = self.rooms.get(local)
-            if room is None:
-                continue
-            if room.forget(bare):
-                self.storage.forgetUser(room, bare)
-            if room.config.creator == bare:
-                self._disown(room, bare)
+            if room is not None:
+                self._forgetUser(room, bare)
+
+    def _forgetUser(self, room: Room, bare: str) -> None:
+        """A room knows nothing of a user any more."""
+        if room.forget(bare):
+            self.storage.forgetUser(room, bare)
+        if room.config.creator == bare:
+            self._disown(room, bare)
+        self.vacated(room)
 
     def _disown(self, room: Room, bare: str) -> None:
         """Who made a room is gone; it doesn't count as a room of the next account of that name."""
@@ -509,10 +594,11 @@ class Service:
             return StanzaError(StanzaCondition.FORBIDDEN, "You may not read what is said in this room.")
         return None
 
-    def seesJIDs(self, room: str, jid: JID) -> bool:
+    def seesJIDs(self, room: str, jid: JID, disclosed: bool) -> bool:
         """See L{IRooms}."""
         found = self._found(room)
-        return not found.config.anonymous or found.standing(jid.bare, jid.full)[1] is Role.MODERATOR
+        public = disclosed and not found.config.anonymous
+        return public or found.standing(jid.bare, jid.full)[1] is Role.MODERATOR
 
     def guestsBehind(self, room: str, nick: str, moderator: JID) -> list[str]:
         """See L{IRooms}."""

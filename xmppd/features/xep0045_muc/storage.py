@@ -3,14 +3,14 @@ What of a room outlives the server, and the secret of its service.
 
 Theory of operation: all persistent rooms are read when the server starts, so that nothing at a room ever waits for a
 read. The domain of the service owns one fact of kind C{room} for each persistent room, its configuration; it is written
-last and deleted first, so that half a room never comes back. Everything else belongs to the room's own bare JID.
-Temporary rooms are written nowhere.
+last and deleted first, so that half a room never comes back. Everything else belongs to the room's own bare JID; what
+is there of a room that didn't come back is deleted at the start. Temporary rooms are written nowhere.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ROOMS: Final = "room"
 AFFILIATIONS: Final = "room-affiliation"
 REGISTRATIONS: Final = "room-registration"
+HATS: Final = "room-hats"
 SUBJECT: Final = "room-subject"
 CARD: Final = "room-vcard"
 SECRET: Final = "room-secret"  # noqa: S105
@@ -63,13 +64,30 @@ class Storage:
 
     async def load(self) -> None:
         """All rooms. One that can't be read is left alone and complained of."""
-        for local, data in (await self._facts.all(self._domain, ROOMS)).items():
+        known = await self._facts.all(self._domain, ROOMS)
+        for local, data in known.items():
             try:
                 room = self._service.make(local, configFrom(data, self._service.options.defaults))
             except ValueError:
                 log.error("the room {room} can't be read", room=f"{local}@{self._domain}")
                 continue
+            room.written = True
             await self._fill(room)
+            if room.config.creator not in room.affiliations:
+                self._service.unmade(room)  # the account may have been removed while the server was killed
+        await self._sweep(known)
+
+    async def _sweep(self, known: Collection[str]) -> None:
+        """
+        Delete what is left of rooms that nobody knows, since the server was killed while one was being made or deleted.
+
+        @param known: localparts of those that somebody knows.
+        """
+        there = {f"{local}@{self._domain}" for local in known}
+        for kind in (AFFILIATIONS, REGISTRATIONS, HATS, SUBJECT, CARD):
+            for owner in await self._facts.owners(kind, self._domain):
+                if owner not in there and owner != self._domain:
+                    await self._facts.forget(owner)
 
     async def _fill(self, room: Room) -> None:
         for bare, value in (await self._facts.all(room.jid, AFFILIATIONS)).items():
@@ -117,6 +135,8 @@ class Storage:
         and nothing any more if it becomes so.
         """
         new = config.persistent and (room.locked or not room.config.persistent)
+        if config.persistent:
+            room.written = True
         if new:
             await self._service.host.ledger.note(config.creator)
         if config.persistent and (new or changes):
@@ -192,7 +212,7 @@ class Storage:
     async def forget(self, room: Room) -> None:
         """A room is gone."""
         self._cards.pop(room.jid, None)
-        if room.config.persistent and not room.locked:
+        if room.written:
             await self._forget(room)
 
     # --- vCards

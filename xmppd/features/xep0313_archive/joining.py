@@ -64,7 +64,9 @@ def join(host: IHost) -> None:
 
 def _joinRooms(host: IHost, rooms: IRooms) -> None:
     writer = Writer(host)
-    rooms.archive = RoomArchives(host, writer, ArchiveIds(Tails(host.entropy.token)), (*NAMESPACES, *RETRACTIONS))
+    archives = RoomArchives(host, writer, ArchiveIds(Tails(host.entropy.token)), (*NAMESPACES, *RETRACTIONS))
+    rooms.archive = archives
+    host.hooks.removed.addObserver(archives.removed)
     RoomAnswers(host, rooms, writer, host.option(NAME, "page"), host.option(NAME, "most")).join()
 
     async def names(after: str, limit: int) -> Sequence[str]:

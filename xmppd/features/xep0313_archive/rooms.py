@@ -2,7 +2,8 @@
 The archives of rooms (XEP-0313 section 6.1.2): what the rooms of a service say, and who may read it later.
 
 What was said is archived once, as all occupants got it. Who may know the occupants' real JIDs when he asks gets them
-with each message; for others they are nowhere. The rooms say who may read and who may know (L{xmppd.ixmppd.IRooms}).
+with each message; for others they are nowhere. The rooms say who may read and who may know (L{xmppd.ixmppd.IRooms}):
+what was said while only moderators saw real JIDs is shown with them to nobody else, whatever the room has become.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from xmppd.features.xep0313_archive.answering import Turns, pageOf
@@ -53,6 +55,9 @@ USER: Final = f"{ns.MUC_USER} x"
 OCCUPANT_ID: Final = "urn:xmpp:occupant-id:0 occupant-id"
 SAID: Final = MEANINGFUL | {SUBJECT}
 
+OWNERS: Final = 200
+"""How many archives are looked at together when the server starts."""
+
 
 def isSaid(stanza: Stanza) -> bool:
     """Whether a room's archive keeps a message: it says something, or changes the subject."""
@@ -70,16 +75,14 @@ class RoomArchives:
         self._writer = writer
         self._ids = ids
 
-    def allot(self, room: str) -> str:
+    def allot(self, room: str, stanza: Stanza) -> str | None:
         """See L{IRoomArchive}."""
-        return self._ids.take(self._host.clock.seconds())[0]
+        return self._ids.take(self._host.clock.seconds())[0] if isSaid(stanza) else None
 
-    def archive(self, room: str, id: str, stanza: Stanza, sender: str) -> Deferred[None] | None:
+    def archive(self, room: str, id: str, stanza: Stanza, sender: str, disclosed: bool) -> Deferred[None] | None:
         """See L{IRoomArchive}."""
-        if not isSaid(stanza):
-            return None
         stamp = int(id[:DIGITS], 16) / 1e6  # what the id was made from
-        message = ArchivedMessage(id, room, stanza.attrs.get("from", room), stamp, stanza.raw, "", sender)
+        message = ArchivedMessage(id, room, stanza.attrs.get("from", room), stamp, stanza.raw, "", sender, disclosed)
         done = self._writer.add(message)
         if RETRACT in stanza.childNames:
             self._retracted(room, stanza, sender)
@@ -92,6 +95,18 @@ class RoomArchives:
         if wanted and stanza.attrs.get("from", room) != room:
             work = Deferred.fromCoroutine(self._bury(room, wanted, stanza.attrs.get("id"), b"", sender))
             work.addErrback(lambda failure: log.failure("a retraction in {room} failed", failure, room=room))
+
+    def author(self, room: str, id: str) -> Deferred[str | None]:
+        """See L{IRoomArchive}."""
+        return Deferred.fromCoroutine(self._author(room, id))
+
+    async def _author(self, room: str, id: str) -> str | None:
+        await self._writer.settled()
+        try:
+            page = await self._host.archives.query(room, ArchiveQuery(ids=(id,), limit=1, count=False))
+        except (Missing, ValueError):
+            return None
+        return page.messages[0].sender if page.messages else None
 
     def retract(self, room: str, id: str, mark: bytes) -> Deferred[bool]:
         """See L{IRoomArchive}."""
@@ -122,6 +137,45 @@ class RoomArchives:
             if sender is None:
                 raise
             return False
+
+    def removed(self, account: str) -> None:
+        """An account is gone; what is written of it just now, or later, must not bear its name either."""
+
+        async def disown() -> None:
+            self._writer.disown(account)
+            await self._writer.settled()
+            await self._host.archives.disown(account)
+
+        Deferred.fromCoroutine(disown()).addErrback(self._notDisowned)
+
+    def _notDisowned(self, failure: Failure) -> None:
+        failure.trap(StoreUnavailable)
+        log.error("a message in the archive of a room may still name an account that is gone")
+
+    def sweep(self) -> None:
+        """See L{IRoomArchive}."""
+        Deferred.fromCoroutine(self._sweep()).addErrback(
+            lambda failure: log.failure("archives of former rooms could not be forgotten", failure)
+        )
+
+    async def _sweep(self) -> None:
+        """
+        Look at all archives there are, some at a time. Only what is older than this start goes: a new room may have
+        taken the name of an old one meanwhile.
+        """
+        stamp, after = self._host.clock.seconds(), ""
+        rooms = self._host.rooms
+        assert rooms is not None
+        try:
+            while owners := await self._host.archives.owners(after, OWNERS):
+                there = set(rooms.names())
+                for owner in owners:
+                    if owner.rpartition("@")[2] == self._host.domain and owner not in there:
+                        while await self._host.archives.prune(stamp, owner):
+                            pass
+                after = owners[-1]
+        except StoreUnavailable:
+            log.warn("archives of former rooms can't be forgotten just now")
 
     def forget(self, room: str) -> Deferred[None]:
         """See L{IRoomArchive}."""
@@ -189,8 +243,8 @@ class RoomAnswers:
         async def work() -> Element:
             room = self._room(request)
             page = await pageOf(self._host, self._writer, room, _within(wanted, room))
-            shown = self._rooms.seesJIDs(room, request.sender)
-            found = [(message, _shown(message, shown)) for message in page.messages]
+            shown = {each: self._rooms.seesJIDs(room, request.sender, each) for each in (False, True)}
+            found = [(message, _shown(message, shown[message.disclosed])) for message in page.messages]
             if wanted.flipped:
                 found.reverse()
             self._send(request, results(room, request.sender.full, wanted.id, found))

@@ -13,6 +13,7 @@ log says so. If the store is only slow, it is the senders who are slowed down: s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from twisted.internet.defer import Deferred, succeed
@@ -183,6 +184,12 @@ class Writer:
             return succeed(None)
         self._write()
         return watch(last)
+
+    def disown(self, sender: str) -> None:
+        """What waits to be written is no longer by somebody."""
+        self._waiting = [
+            replace(message, sender="") if message.sender == sender else message for message in self._waiting
+        ]
 
     def drop(self, owner: str) -> None:
         """Forget what waits for an archive."""

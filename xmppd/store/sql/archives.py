@@ -82,7 +82,8 @@ def _row(message: ArchivedMessage) -> tuple[Any, ...]:
 
 
 def _message(row: Sequence[Any]) -> ArchivedMessage:
-    return ArchivedMessage(*row[:-1], disclosed=bool(row[-1]))
+    id, owner, peer, stamp, stanza, resource, sender, disclosed = row
+    return ArchivedMessage(id, owner, peer, stamp, stanza, resource, sender, bool(disclosed))
 
 
 def _shapeOf(query: ArchiveQuery) -> _Shape:
