@@ -51,11 +51,10 @@ from xmppd.route.ledger import Ledger
 from xmppd.route.registrar import Registrar
 from xmppd.route.router import privateRequest
 from xmppd.route.sessions import Session
-from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JID, JIDMalformed, parse, prepareResource
-from xmppd.wire.stanza import ERROR, Stanza, join
+from xmppd.wire.stanza import ERROR, Stanza, fromBytes, join
 
 log = Logger(namespace="xmppd.host")
 
@@ -407,7 +406,7 @@ class Host:
             return result
 
         answer.addBoth(answered)
-        self.router.route(Stanza("iq", f"{ns.CLIENT} iq", attrs, ("",), join("iq", attrs, payload)))
+        self.router.route(fromBytes(join("iq", attrs, payload)))  # to another host of ours, too, which wants its name
         return answer
 
     def _noAnswer(self, id: str) -> None:
