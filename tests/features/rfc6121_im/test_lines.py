@@ -211,7 +211,9 @@ class InboundTests(LinesTestCase):
     def test_badSender(self) -> None:
         """Who has no address in order has no line either."""
         self.subscribe()
-        self.rig.router.route(fromBytes(f"<message from='@' to='{JULIET}' type='chat'><body>x</body></message>".encode()))
+        self.rig.router.route(
+            fromBytes(f"<message from='@' to='{JULIET}' type='chat'><body>x</body></message>".encode())
+        )
         self.assertEqual(self.came(), ["x"])
 
 

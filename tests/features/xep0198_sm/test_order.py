@@ -9,15 +9,20 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 
+from tests.features.xep0198_sm import rigging
 from tests.features.xep0198_sm.rigging import ManagementTestCase, body
 from tests.marks import spec
 from xmppd.config import Limits
+from xmppd.features.xep0160_offline import feature as offlineMessages
 from xmppd.ixmppd import StoreUnavailable
 from xmppd.wire.stanza import fromBytes
 
 ROMEO = "romeo@example.org/orchard"
 JULIET = "juliet@example.org/balcony"
 BARE = "juliet@example.org"
+
+SEEDS = 25
+"""How many courses are tried of what is left to chance."""
 
 
 class OrderTestCase(ManagementTestCase):
@@ -38,7 +43,9 @@ class OrderTestCase(ManagementTestCase):
 
     def inject(self, text: str) -> None:
         """Somebody elsewhere writes, who was promised nothing."""
-        self.rig.inject(f"<message from='x@example.net/y' to='{JULIET}' type='chat'><body>{text}</body></message>".encode())
+        self.rig.inject(
+            f"<message from='x@example.net/y' to='{JULIET}' type='chat'><body>{text}</body></message>".encode()
+        )
 
     def delayedAdds(self) -> list[Deferred[None]]:
         """Let what is added to the spool wait from now on, each for a Deferred."""
@@ -184,7 +191,7 @@ class RefusalTests(OrderTestCase):
         Connections that break, a disk that refuses now and then, and a crash at the end: what is left arrives in the
         order in which it was sent, and all that was acknowledged and not refused arrives.
         """
-        for seed in range(60):
+        for seed in range(2 * SEEDS):
             self.setUp()
             self._random(random.Random(seed))
 
@@ -375,3 +382,174 @@ class NotAvailableTests(OrderTestCase):
         self.juliet.ack()
         self.romeo.say(BARE, "b")
         self.assertEqual(self.stored(), ["b"])
+
+
+class Writer:
+    """
+    The spool of a store whose disk is slow: what is to be written is written when it is its turn, or never.
+
+    @ivar lagging: whether writes wait.
+    """
+
+    WRITES = frozenset(
+        "add remove release hold saveSession acknowledge removeSession renameSession releaseUnheld".split()
+    )
+
+    def __init__(self, spool: Any) -> None:
+        self.lagging = False
+        self._spool = spool
+        self._jobs: list[tuple[Any, tuple[Any, ...], Deferred[Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._spool, name)
+        return (lambda *arguments: self._submit(method, arguments)) if name in self.WRITES else method
+
+    def _submit(self, method: Any, arguments: tuple[Any, ...]) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        self._jobs.append((method, tuple(list(each) if isinstance(each, map) else each for each in arguments), done))
+        if not self.lagging:
+            self.write()
+        return done
+
+    def write(self, most: int | None = None) -> None:
+        """Write the next ones, all of them by default."""
+        while self._jobs and most != 0:
+            method, arguments, done = self._jobs.pop(0)
+            method(*arguments).chainDeferred(done)
+            most = None if most is None else most - 1
+
+
+@spec("RFC 6120", "10.1")
+class AnewTests(ManagementTestCase):
+    """Sessions of the recipient end and begin anew, and the server is killed."""
+
+    limits = Limits(managementSeconds=300)
+
+    def setUp(self) -> None:
+        self.patch(rigging, "offline", offlineMessages)
+        super().setUp()
+
+    def start(self, seconds: float = 0.0) -> None:
+        """See L{ManagementTestCase}."""
+        self.writer = self.store.spool = Writer(self.store._store.spool)
+        super().start(seconds)
+
+    def test_plain(self) -> None:
+        """Of a client without stream management."""
+        self._seeds("")
+
+    def test_unresumable(self) -> None:
+        """Of a client that acknowledges and never resumes."""
+        self._seeds("<enable xmlns='urn:xmpp:sm:3'/>")
+
+    def test_forgetful(self) -> None:
+        """Of a client that could resume, and begins a new session."""
+        self._seeds("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+
+    def _seeds(self, enable: str) -> None:
+        for seed in range(SEEDS):
+            self.setUp()
+            self._random(random.Random(seed), enable.encode())
+
+    def _login(self, enable: bytes) -> None:
+        stream = self.stream(JULIET)
+        bound = self.rig.host.bind(stream, "balcony")
+        self.turns(20, 0.3)
+        session = self.successResultOf(bound)
+        stream.established(session)
+        self.here, self.count = stream, 0
+        if enable:
+            self.rig.send(session, enable)
+            self.turns()
+        self.rig.send(session, b"<presence/>")
+        self.turns()
+
+    def _write(self) -> None:
+        self.writer.lagging = False
+        self.writer.write()
+
+    def _listen(self, most: int | None = None) -> None:
+        """Juliet reads some of what has come."""
+        stream = self.here
+        taken, stream.received = stream.received[:most], [] if most is None else stream.received[most:]
+        self.count += len(taken)
+        self.arrived += [body(stanza) for stanza in taken if stanza.kind == "message"]
+
+    def _lose(self, dice: random.Random) -> None:
+        """The connection is lost, with some of what was on the way, if anything was."""
+        if self.here.queued and self.here.received:
+            self._listen(dice.randrange(len(self.here.received)))
+        elif not self.here.queued:
+            self._listen()
+        self.here.take()
+
+    def _random(self, dice: random.Random, enable: bytes) -> None:
+        self.arrived: list[str] = []
+        self.here: Any = None
+        self.count = 0
+        self.romeo = self.client(ROMEO, available=False)
+        self.account(JULIET)
+        said: list[str] = []
+        outstanding: list[str] = []
+        base = 0
+        for step in range(70):
+            what = dice.random()
+            here = self.here
+            if what < 0.45:
+                said.append(f"m{step}")
+                outstanding.append(said[-1])
+                self.romeo.say(BARE, said[-1])
+            elif what < 0.55:
+                self.romeo.ask()
+            elif what < 0.62:
+                self.writer.lagging = True
+            elif what < 0.7:
+                self.writer.write(dice.choice((1, 2, 5, None)))
+                self.turns()
+            elif what < 0.78 and here is not None:
+                if not here.queued:  # what was sent so far has arrived
+                    self._listen()
+                here.queued = dice.choice((0, 100))
+                if not here.queued:
+                    self._listen()
+                    if enable and dice.random() < 0.5:
+                        self.rig.send(here.session, f"<a xmlns='urn:xmpp:sm:3' h='{self.count}'/>".encode())
+                    self.turns(3, 0.1)
+            elif what < 0.86 and here is not None:
+                self._lose(dice)
+                here.cut()
+                self.here = None
+            elif what < 0.93 and here is None:
+                self._write()
+                self.turns(20, 0.3)
+                self._login(enable)
+            elif what > 0.95:
+                if here is not None:
+                    self._lose(dice)
+                self.here = None
+                self.kill()
+                answer = self.romeo.resume()
+                handled = int(answer.split(b" h='")[1].split(b"'")[0])
+                outstanding, base = outstanding[handled - base :], handled
+                if dice.random() < 0.5:
+                    self._login(enable)
+                for text in outstanding:
+                    self.romeo.say(BARE, text)
+            else:
+                self.turns(dice.randint(1, 5), dice.choice((0.001, 0.5)))
+            acked = self.romeo.acked() or 0
+            if acked > base:
+                outstanding, base = outstanding[acked - base :], acked
+        self._write()
+        self.turns(20, 0.3)
+        self.romeo.ask()
+        self.turns(20, 0.3)
+        self.assertEqual(self.romeo.acked(), len(said))
+        if self.here is not None:
+            self._lose(dice)
+            self.here.cut()
+        self.turns(20, 0.3)
+        self._login(enable)
+        self.turns(20, 0.3)
+        self._listen()
+        self.assertEqual(list(dict.fromkeys(self.arrived)), said)
