@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.scenarios.wires import Wire, ask, bytestream
 from tests.server import DOMAIN, MemoryServer, TestClient, show, split
 from xmppd.wire import ns
 
@@ -207,6 +208,8 @@ class Run:
         self._clients: dict[str, TestClient] = {}
         self._waiting: dict[str, list[ET.Element]] = {}
         self._known: dict[str, str] = {}
+        self._answers: dict[str, tuple[str, dict[str, list[str]], str]] = {}
+        self._bytestreams: dict[str, Wire] = {}
         self._grammar: list[tuple[re.Pattern[str], Callable[..., None]]] = [
             (re.compile(rule + "$"), action)
             for rule, action in (
@@ -225,6 +228,12 @@ class Run:
                 (r"(\w+) is cut off", self._isCutOff),
                 (r"(\w+) is disconnected", self._isDisconnected),
                 (r"time passes (\d+) s", self._timePasses),
+                (r"(\w+) asks the web:", self._asksTheWeb),
+                (r"(\w+) is answered:", self._isAnswered),
+                (r"(\w+) joins bytestream (\S+) from (\w+) to (\w+)", self._joins),
+                (r"(\w+) is refused bytestream (\S+) from (\w+) to (\w+)", self._isRefused),
+                (r"(\w+) passes on (.+)", self._passes),
+                (r"(\w+) gets (.+)", self._gets),
             )
         ]
 
@@ -346,3 +355,42 @@ class Run:
 
     def _timePasses(self, seconds: str) -> None:
         self._server.advance(float(seconds))
+
+    # --- other connections
+
+    def _asksTheWeb(self, name: str, block: str) -> None:
+        self._answers[name] = ask(self._server, filled(block, self._known))
+
+    def _isAnswered(self, name: str, block: str) -> None:
+        """The block is the status, headers among those that have come, and after an empty line the content."""
+        head, empty, content = block.partition("\n\n")
+        status, *headers = (line.strip() for line in head.splitlines())
+        came, found, body = self._answers.pop(name)
+        problems = [_sameText("the status", status, came, self._known)]
+        for line in headers:
+            header, _, value = line.partition(": ")
+            problems.append(_sameText(header, value, ", ".join(found.get(header.lower(), ["nothing"])), self._known))
+        if empty:
+            problems.append(_sameText("the content", content.strip(), body.strip(), self._known))
+        for problem in filter(None, problems):
+            raise Mistake(problem)
+
+    def _bytestream(self, sid: str, requester: str, target: str) -> tuple[Wire, bool]:
+        return bytestream(self._server, sid, self._known[requester], self._known[target])
+
+    def _joins(self, name: str, sid: str, requester: str, target: str) -> None:
+        self._bytestreams[name], taken = self._bytestream(sid, requester, target)
+        if not taken:
+            raise Mistake("the proxy has not taken the connection")
+
+    def _isRefused(self, name: str, sid: str, requester: str, target: str) -> None:
+        if self._bytestream(sid, requester, target)[1]:
+            raise Mistake("the proxy has taken the connection")
+
+    def _passes(self, name: str, text: str) -> None:
+        self._bytestreams[name].send(text.encode())
+
+    def _gets(self, name: str, text: str) -> None:
+        came = self._bytestreams[name].take().decode("utf-8", "replace")
+        if came != ("" if text == "no bytes" else text):
+            raise Mistake(f"got: {came!r}")
