@@ -45,10 +45,10 @@ from xmppd.hooks import Feature
 from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
-from xmppd.net.http import ALPN, WebFactory, WebSite
-from xmppd.net.proxied import proxied
+from xmppd.net.http import ALPN, WebFactory
 from xmppd.net.polling import readDirectly
 from xmppd.net.proxied import proxied
+from xmppd.net.site import WebSite
 from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns

@@ -22,7 +22,8 @@ from xmppd.features.xep0363_upload.shelf import Arriving
 from xmppd.features.xep0363_upload.slots import DAY, SWEEP_SECONDS, nameOf
 from xmppd.ixmppd import ISession, IStorageRestriction
 from xmppd.net.admission import Admission
-from xmppd.net.http import WebFactory, WebSite
+from xmppd.net.http import WebFactory
+from xmppd.net.site import WebSite
 from xmppd.wire.dates import dateTime, fromDateTime
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
@@ -174,7 +175,7 @@ class SlotTests(UploadCase):
             def refuses(self, kind: str, size: int) -> StanzaError | None:
                 return StanzaError(StanzaCondition.NOT_ALLOWED) if (kind, size) == ("upload", 10) else None
 
-        self.host.adapters.subscribe(ISession, IStorageRestriction, Refusal)
+        self.rig.host.adapters.subscribe(ISession, IStorageRestriction, Refusal)
         self.assertEqual(self.condition("get", wish()), ("cancel", "not-allowed"))
 
     def test_waiting(self) -> None:

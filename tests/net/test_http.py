@@ -20,7 +20,8 @@ from tests.marks import spec
 from xmppd.config import Limits
 from xmppd.ixmppd import IWeb, IWebIntake, IWebResource, StoreUnavailable, WebRequest, WebResponse
 from xmppd.net.admission import Admission
-from xmppd.net.http import HEAD_SECONDS, IDLE_SECONDS, STALL_SECONDS, WebFactory, WebSite, pathOf
+from xmppd.net.http import HEAD_SECONDS, IDLE_SECONDS, STALL_SECONDS, WebFactory, pathOf
+from xmppd.net.site import WebSite
 from xmppd.wire.proxies import Networks
 
 

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import IReception, IWebIntake, IWebResource, WebRequest, WebResponse
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import Pace
-from xmppd.net.http import Held, plain
+from xmppd.net.site import Held, plain
 from xmppd.net.turns import Turns
 from xmppd.stream.bosh import BoshSession, terminal
 from xmppd.stream.boshterms import CONTENT, LAST_RID, Agreed, number

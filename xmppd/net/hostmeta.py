@@ -15,7 +15,7 @@ from typing import Final
 from zope.interface import implementer
 
 from xmppd.ixmppd import IWebResource, WebRequest, WebResponse
-from xmppd.net.http import plain
+from xmppd.net.site import plain
 from xmppd.wire.element import escapeAttribute
 from xmppd.wire.origins import asciiName
 

@@ -15,7 +15,7 @@ from xmppd.net.admission import Admission
 from xmppd.net.bosh import Bosh
 from xmppd.net.c2s import ClientFactory
 from xmppd.net.hostmeta import HostMeta
-from xmppd.net.http import WebSite
+from xmppd.net.site import WebSite
 from xmppd.net.turns import Turns
 from xmppd.net.websocket import WebSockets
 from xmppd.stream.framed import FramedStream

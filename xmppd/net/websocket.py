@@ -42,7 +42,8 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import IWebResource, TLSFacts, WebRequest, WebResponse
 from xmppd.net.c2s import CLOSING_BYTES, CLOSING_SECONDS, ClientConnection, ClientFactory, kernelQueue, transportQueue
-from xmppd.net.http import Upgrade, WebChannel, plain
+from xmppd.net.http import WebChannel
+from xmppd.net.site import Upgrade, plain
 from xmppd.stream.c2s import SLICE, SLICE_SECONDS
 from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.framing import standalone, textFrame

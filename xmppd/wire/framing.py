@@ -33,6 +33,17 @@ _DECLARATION: Final = re.compile(
 _DECLARED: Final = f" xmlns:stream='{ns.STREAMS}'".encode()
 
 
+class _Around(XMLStreamParser):
+    """The stream around the frames."""
+
+    __slots__ = ()
+
+    @property
+    def between(self) -> bool:
+        """Whether nothing has begun that isn't complete: the input stands between two frames."""
+        return self._depth == 1 and not self._pending
+
+
 class FrameParser:
     """
     The parser of one framed stream, from its header to its end. A restarted stream gets a new one.
@@ -46,7 +57,7 @@ class FrameParser:
         self.error: StreamError | None = None
         self._limits = limits
         self._opened = False
-        self._parser = XMLStreamParser(limits)
+        self._parser = _Around(limits)
         self._parser.feed(_AROUND)
 
     def feed(self, frame: bytes) -> list[Event]:

@@ -252,9 +252,7 @@ class XMLStreamParser:
         self._stanzaAttrs: dict[str, str] = {}
         self._stanzaStart = 0
         self._childNames: list[str] = []
-        self._elements = 0
-        self._names = 0
-        self._namespaces = 0
+        self._elements = self._names = self._namespaces = 0
         self._resting = False
         self._expat = bareExpat()
         self._listen()
@@ -295,11 +293,6 @@ class XMLStreamParser:
             self._keep()
         self._window = b""
         return events
-
-    @property
-    def between(self) -> bool:
-        """Whether nothing has begun that isn't complete: the input stands between two stanzas."""
-        return self._depth == 1 and not self._pending
 
     def rest(self) -> None:
         """
