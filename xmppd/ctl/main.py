@@ -32,7 +32,7 @@ from xmppd.ctl.exits import (
 )
 from xmppd.ctl.logs import printable
 from xmppd.ctl.tables import cell, day, octets, span, table
-from xmppd.readers import snake
+from xmppd.ctl.texts import roomText, statusText
 
 if TYPE_CHECKING:
     from xmppd.config import Configuration
@@ -252,6 +252,41 @@ class Target:
 
 
 @click.group(cls=Commands, name="xmppctl", context_settings={"help_option_names": ["-h", "--help"]})
+def _target(context: click.Context) -> Target:
+    """What the whole command line is about."""
+    target: Target = context.find_root().ensure_object(Target)
+    return target
+
+
+def _json(context: click.Context, option: click.Parameter, given: bool) -> bool:
+    """Whether C{--json} stands here or further in front."""
+    target = _target(context)
+    target.asJSON = target.asJSON or given
+    return target.asJSON
+
+
+def _config(context: click.Context, option: click.Parameter, given: Path | None) -> None:
+    """Note C{--config}."""
+    _target(context).mean(config=given)
+
+
+def _socket(context: click.Context, option: click.Parameter, given: Path | None) -> None:
+    """Note C{--socket}."""
+    _target(context).mean(socket=given)
+
+
+def asJSON(command: Any) -> Any:
+    """Let a command take what may stand before or behind it."""
+    path, told = click.Path(path_type=Path), f"The server's configuration. Default: {CONFIG}"
+    for option in (
+        click.option("--json", "asJSON", is_flag=True, callback=_json, help="For programs."),
+        click.option("--socket", type=path, callback=_socket, expose_value=False, help="The server's control socket."),
+        click.option("-c", "--config", type=path, callback=_config, expose_value=False, help=told),
+    ):
+        command = option(command)
+    return command
+
+
 @asJSON
 @click.version_option(__version__, message="xmppctl %(version)s")
 def xmppctlGroup(asJSON: bool) -> None:
@@ -272,42 +307,7 @@ def status(target: Target, asJSON: bool) -> None:
     show(answer, asJSON, statusText(answer))
 
 
-def statusText(answer: dict[str, Any]) -> str:
-    """The status for people."""
-    queue = answer["store_queue"]
-    lines = [
-        f"xmppd {answer['version']} (Python {answer['python']}), process {answer['pid']}, up {span(answer['uptime'])}",
-        f"configuration {cell(answer['config'])}, data {cell(answer['data'])}",
-        f"{answer['connections']} connections, {answer['sessions']} sessions ({answer['hibernating']} hibernating)",
-        f"{answer['routed']} stanzas routed, {answer['bounced']} bounced, {queue} operations wait for the database",
-        "",
-        table(
-            ("HOST", "ACCOUNTS", "REGISTRATION", "GUESTS", "SESSIONS", "FEATURES"),
-            [
-                (h["domain"], h["accounts"], h["registration"], h["guests"], h["sessions"], len(h["features"]))
-                for h in answer["hosts"]
-            ],
-        ),
-        *serviceLines(answer["services"]),
-        "",
-        table(("LISTENS FOR", "ADDRESS"), [(port["option"], port["address"]) for port in answer["ports"]]),
-        "",
-        table(
-            ("CERTIFICATE", "EXPIRES (UTC)", "SHA-256"),
-            [(each["domain"], day(each["expires"]), each["sha256"]) for each in answer["certificates"]],
-        ),
-    ]
-    lines += [f"warning: {cell(line)}" for each in answer["certificates"] for line in each["warnings"]]
-    return "\n".join(lines).rstrip()
-
-
-def serviceLines(services: Iterable[dict[str, Any]]) -> list[str]:
-    """The domains of services for people, if there are any."""
-    rows = [(each["domain"], each["kind"], each["rooms"], len(each["features"])) for each in services]
-    return ["", table(("SERVICE", "KIND", "ROOMS", "FEATURES"), rows)] if rows else []
-
-
-@xmppctlGroup.command()
+@xmppctlGroup.group(cls=Commands, invoke_without_command=True)
 @asJSON
 @click.pass_context
 def check(context: click.Context, asJSON: bool) -> int:
@@ -318,6 +318,9 @@ def check(context: click.Context, asJSON: bool) -> int:
     from xmppd.ctl.check import check as lookAtEverything
 
     found = lookAtEverything(target.config, _runs(target))
+    if context.invoked_subcommand is not None:
+        return 0
+    target: Target = context.obj
     lines = [f"error: {printable(line)}" for line in found.errors]
     lines += [f"warning: {printable(line)}" for line in found.warnings]
     verdict = f"{target.config}: the server {'would not' if found.errors else 'can'} start"
@@ -587,15 +590,6 @@ def roomInfo(target: Target, room: str, asJSON: bool) -> None:
     """A room: its subject, configuration, and affiliations."""
     answer = target.client.ask("room info", room=room)
     show(answer, asJSON, roomText(answer))
-
-
-def roomText(answer: dict[str, Any]) -> str:
-    """A room for people."""
-    rows = [(key, answer[key]) for key in ("name", "subject", "occupants", "locked")]
-    config = {key: value for key, value in answer["config"].items() if key != "name"}
-    rows += [(snake(key), ", ".join(value) if isinstance(value, list) else value) for key, value in config.items()]
-    people = table(("JID", "AFFILIATION"), answer["affiliations"].items()) or "Nobody has an affiliation."
-    return "\n".join((table(("ROOM", cell(answer["jid"])), rows), "", people))
 
 
 @room.command("destroy")
