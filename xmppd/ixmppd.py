@@ -883,6 +883,10 @@ class IHost(Interface):
     custody: Callable[[ISession, Stanza], ICustody] | None = Attribute(
         "Makes custodies for sessions without stream management; set by XEP-0198."
     )
+    unread: Callable[[ISession, bytes], Callable[[], None]] | None = Attribute(
+        "Takes what a client without stream management hasn't read, when its connection is given up; answers what is"
+        " to be called when its session has ended. Set by XEP-0198."
+    )
     passwords: IPasswords = Attribute("Derives and checks keys; set before features join.")
     registrar: IRegistrar = Attribute("Makes, changes and removes accounts.")
     invitations: IInvitations | None = Attribute("Invitations to register, if a feature provides them.")

@@ -9,10 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.marks import spec
-from tests.server import DOMAIN, HIGH_WATER, MemoryServer, ServerCase, TestClient
+from tests.server import DOMAIN, HIGH_WATER, STREAM_ERROR, MemoryServer, ServerCase, TestClient, split
 from xmppd.config import Limits
 from xmppd.ixmppd import IStreamTransport
-from xmppd.net.c2s import CLOSING_BYTES, Pace, kernelQueue, reasonOf
+from xmppd.net.c2s import CLOSING_BYTES, CLOSING_SECONDS, Pace, kernelQueue, reasonOf
 
 PERSISTENT = " " * 1000
 
@@ -204,9 +204,11 @@ class SlowReaderTests(ServerCase):
         server = self.serve("send_queue_bytes = 200000")
         romeo, juliet = self.flooded(server)
         count = 0
-        while not juliet.closed and count < 40:
+        while "juliet@example.org" in server.host.sessions and count < 40:
             count += 1
             self.say(romeo, juliet, 10_000)
+        self.assertFalse(juliet.closed)
+        server.advance(CLOSING_SECONDS)
         self.assertTrue(juliet.closed)
         self.assertGreater(count * 10_000, 200_000)
         self.assertLess(count * 10_000, 200_000 + HIGH_WATER + 20_000)
@@ -381,3 +383,124 @@ class InterfaceTests(ServerCase):
         client.cut()
         self.assertEqual(client.protocol.unsent(), 1)
         self.assertEqual(DOMAIN, "example.org")
+
+
+class UnreadTests(ServerCase):
+    """What becomes of clients that don't read, and of what waits for them."""
+
+    def flood(self, server: MemoryServer, juliet: TestClient, romeo: TestClient, octets: int = 10_000) -> int:
+        """Let Juliet read no more, and send her messages until her connection is given up; answers how many."""
+        juliet.transport.capacity = 0
+        for number in range(60):
+            if juliet.jid not in server.server.router.table or server.server.router.table[juliet.jid].stream is None:
+                return number
+            romeo.send(f"<message type='chat' id='m{number}' to='{juliet.jid}'><body>{'x' * octets}</body></message>")
+        raise AssertionError("nothing was given up")
+
+    def got(self, client: TestClient) -> list[str | None]:
+        """Ids of the messages that came."""
+        return [each.get("id") for each in client.take() if each.tag.endswith("message")]
+
+    def next(self, server: MemoryServer) -> list[str | None]:
+        """What the next session gets."""
+        client = server.login("juliet")
+        client.send("<presence/>")
+        return self.got(client)
+
+    def rest(self, juliet: TestClient) -> list[str | None]:
+        """What Juliet finds when she reads on: messages, and a stream error."""
+        juliet.transport.readAgain()
+        *messages, error = juliet.take()
+        self.assertEqual((error.tag, split(error[0].tag)[1]), (STREAM_ERROR, "policy-violation"))
+        self.assertTrue(juliet.streamClosed)
+        return [each.get("id") for each in messages]
+
+    @spec("RFC 6120", "4.9.3.14")
+    @spec("RFC 6121", "8.5.3.2.1")
+    def test_plain(self) -> None:
+        """Without stream management: a stream error, and what has waited is kept for the next session, in order."""
+        for tls in (False, True):
+            server = self.serve("send_queue_bytes = 200000", tls=tls)
+            romeo, juliet = server.login("romeo"), server.login("juliet")
+            count = self.flood(server, juliet, romeo)
+            self.assertNotIn("juliet@example.org", server.host.sessions)
+            early, late = self.rest(juliet), self.next(server)
+            self.assertGreater(len(late), 15)
+            self.assertEqual([*early, *late], [f"m{number}" for number in range(count)])
+            self.assertEqual((self.got(romeo), romeo.eof), ([], False))
+
+    def test_otherResource(self) -> None:
+        """If the user is available elsewhere, that resource gets what has waited."""
+        server = self.serve("send_queue_bytes = 200000")
+        romeo, juliet, other = server.login("romeo"), server.login("juliet"), server.login("juliet", available=True)
+        other.take()
+        count = self.flood(server, juliet, romeo)
+        early = self.rest(juliet)
+        self.assertEqual([*early, *self.got(other)], [f"m{number}" for number in range(count)])
+
+    def test_requests(self) -> None:
+        """Who asked the client something is told; what is of no use any more is dropped."""
+        server = self.serve("send_queue_bytes = 200000")
+        romeo, juliet = server.login("romeo"), server.login("juliet", available=True)
+        juliet.send(f"<presence to='{romeo.jid}'/>")
+        romeo.take()
+        juliet.transport.capacity = 0
+        for _ in range(10):
+            romeo.send(f"<message type='headline' to='{juliet.jid}'><body>{'x' * 10_000}</body></message>")
+        romeo.send(f"<iq type='get' id='asked' to='{juliet.jid}'><ping xmlns='urn:xmpp:ping'/></iq>")
+        romeo.send(f"<iq type='result' id='told' to='{juliet.jid}'/>")
+        self.flood(server, juliet, romeo)
+        answers = [each for each in romeo.take() if each.tag.endswith("iq")]
+        self.assertEqual([each.get("id") for each in answers], ["asked"])
+        self.assertError(answers[0], "service-unavailable")
+
+    @spec("XEP-0198", "5")
+    def test_resumable(self) -> None:
+        """With stream management the session waits to be resumed, and nothing is lost or doubled."""
+        server = self.serve("send_queue_bytes = 200000")
+        romeo, juliet = server.login("romeo"), server.login("juliet", available=True)
+        (enabled,) = [juliet.ask("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")]
+        count = self.flood(server, juliet, romeo)
+        self.assertTrue(juliet.closed)
+        self.assertIsNone(server.server.router.table[juliet.jid].stream)
+        again = server.connect()
+        again.open()
+        again.plain("juliet")
+        again.open()
+        again.send(f"<resume xmlns='urn:xmpp:sm:3' previd='{enabled.get('id')}' h='0'/>")
+        self.assertEqual(self.got(again), [f"m{number}" for number in range(count)])
+
+    def test_notResumable(self) -> None:
+        """Under stream management that can't be resumed: the error, and the messages for the next session, once."""
+        server = self.serve("send_queue_bytes = 200000")
+        romeo, juliet = server.login("romeo"), server.login("juliet", available=True)
+        juliet.ask("<enable xmlns='urn:xmpp:sm:3'/>")
+        count = self.flood(server, juliet, romeo)
+        self.rest(juliet)
+        self.assertEqual(self.next(server), [f"m{number}" for number in range(count)])
+
+    def test_managedSender(self) -> None:
+        """What a sender was promised is in somebody's custody, and isn't kept twice."""
+        server = self.serve("send_queue_bytes = 200000")
+        romeo, juliet = server.login("romeo"), server.login("juliet")
+        romeo.ask("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        count = self.flood(server, juliet, romeo)
+        got = self.next(server)
+        self.assertEqual(len(got), len(set(got)))
+        self.assertEqual(got[-15:], [f"m{number}" for number in range(count)][-15:])
+
+    def test_many(self) -> None:
+        """Very many small ones take several turns; as many are kept as are kept for anybody, the others refused."""
+        server = self.serve("send_queue_bytes = 2000000\nenabled = false\noffline_messages = 50")
+        romeo, juliet = server.login("romeo"), server.login("juliet")
+        juliet.transport.capacity = 0
+        number = 0
+        while juliet.jid in server.server.router.table:
+            romeo.send("".join(
+                f"<message type='chat' id='m{number + n}' to='{juliet.jid}'><body>x</body></message>" for n in range(500)
+            ))
+            number += 500
+        server.advance(1)
+        refused = self.got(romeo)
+        self.assertGreater(len(refused), 10_000)
+        self.assertEqual(len(self.next(server)), 50)

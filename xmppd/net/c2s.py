@@ -6,7 +6,8 @@ the socket go through the layer into the stream; what the stream writes is held 
 turn, joined, encrypted and written at once.
 
 A client that doesn't read is noticed by the transport's back-pressure: from then on its bytes wait here, where they
-are counted, and over C{limits.sendQueueBytes} the connection is given up. Reading pauses for a client that sends more
+are counted, and over C{limits.sendQueueBytes} the connection is given up; what has waited then is for the stream to
+judge. Reading pauses for a client that sends more
 than its pace allows.
 
 We end our side of a connection first and read on, throwing away what comes, until the client ends its own side or
@@ -308,7 +309,9 @@ class ClientConnection(Protocol):
         self._waitingBytes += len(data)
         if self._waitingBytes > self._shared.reception.limits.sendQueueBytes:
             log.info("connection given up: address={address} reason=does not read", address=self.address)
-            self.abortConnection()
+            waiting = b"".join(self._waiting)
+            self._forget()
+            self.stream.unread(waiting)
 
     def _release(self) -> None:
         """What has waited is to be written with the next flush."""

@@ -111,6 +111,7 @@ class Host:
         self.presence = cast(IPresence, None)
         self.custody: Callable[[ISession, Stanza], ICustody] | None = None
         self._options = options
+        self.unread: Callable[[ISession, bytes], Callable[[], None]] | None = None
         self._responders: dict[tuple[str, str, str], Responder] = {}
         self._known: OrderedDict[str, bool] = OrderedDict()
         self._waiting: dict[str, list[Waiting]] = {}

@@ -593,6 +593,28 @@ class ClientStream:
             self.account.logout()
         self.transport.loseConnection()
 
+    def unread(self, waiting: bytes) -> None:
+        """
+        The client doesn't read, and too much waits for it. A session that can be resumed waits for that: the
+        connection just breaks, so that the client knows it may come back. Any other ends with its stream, and what has
+        waited goes where things go that are for somebody who isn't there.
+
+        @param waiting: whole elements that have not been sent.
+        """
+        session, self.session = self.session, None
+        if session is None:
+            self.transport.abortConnection()
+            return
+        settle = session.host.unread(session, waiting) if session.host.unread is not None else None
+        session.detached()
+        self.account = None
+        if not session.over:
+            self.transport.abortConnection()
+            return
+        self.close(StreamError(StreamCondition.POLICY_VIOLATION, "Too much waits for you to be read."))
+        if settle is not None:
+            settle()
+
     def connectionLost(self) -> None:
         """The connection is gone, by whichever end."""
         if self.closed:

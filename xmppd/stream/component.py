@@ -234,6 +234,10 @@ class ComponentStream:
         self._over()
         self.transport.loseConnection()
 
+    def unread(self, waiting: bytes) -> None:
+        """The component doesn't read, and too much waits for it."""
+        self.transport.abortConnection()
+
     def connectionLost(self) -> None:
         """The connection is gone."""
         if not self.closed:

@@ -161,6 +161,10 @@ class Ledger:
                 rows.append(custody.row)
         return self.discard(rows) if rows else None
 
+    def unsettled(self) -> frozenset[bytes]:
+        """The messages in custody, as they were sent."""
+        return frozenset(each.stanza.raw for each in self._open)
+
     def line(self) -> Sequence[ICustody]:
         """What has to be written together, in order (L{ICustody.line})."""
         unwritten = [each for each in self._open if each.row is None] if self.late else []
@@ -249,6 +253,12 @@ class Ledger:
 
 def _nothing(_: object) -> None:
     """Only the moment counts."""
+
+
+def unsettled(session: ISession) -> frozenset[bytes]:
+    """The messages that are in custody for a session, as they were sent."""
+    ledger: Ledger | None = session.slots.get(SLOT)
+    return frozenset() if ledger is None else ledger.unsettled()
 
 
 class Custodies:

@@ -26,6 +26,7 @@ from xmppd.features.xep0198_sm.custody import Custodies
 from xmppd.features.xep0198_sm.estate import delayed
 from xmppd.features.xep0198_sm.management import Management
 from xmppd.features.xep0198_sm.queue import Entry, HandledCountTooHigh, HandledCountTooLow, number
+from xmppd.features.xep0198_sm.unread import Unread
 from xmppd.ixmppd import (
     IAccount,
     IClientStream,
@@ -106,6 +107,7 @@ class StreamManagement:
             }
         )
         host.custody = Custodies(host)
+        host.unread = Unread(host, NAME)
         host.hooks.ended.addObserver(self.ended)
         host.hooks.loading.addObserver(self.departed)
         host.hooks.available.addObserver(self.available)
