@@ -251,7 +251,6 @@ class Target:
         return self._client
 
 
-@click.group(cls=Commands, name="xmppctl", context_settings={"help_option_names": ["-h", "--help"]})
 def _target(context: click.Context) -> Target:
     """What the whole command line is about."""
     target: Target = context.find_root().ensure_object(Target)
@@ -287,6 +286,7 @@ def asJSON(command: Any) -> Any:
     return command
 
 
+@click.group(cls=Commands, name="xmppctl", context_settings={"help_option_names": ["-h", "--help"]})
 @asJSON
 @click.version_option(__version__, message="xmppctl %(version)s")
 def xmppctlGroup(asJSON: bool) -> None:
@@ -317,10 +317,10 @@ def check(context: click.Context, asJSON: bool) -> int:
     """
     from xmppd.ctl.check import check as lookAtEverything
 
-    found = lookAtEverything(target.config, _runs(target))
     if context.invoked_subcommand is not None:
         return 0
     target: Target = context.obj
+    found = lookAtEverything(target.config, _runs(target))
     lines = [f"error: {printable(line)}" for line in found.errors]
     lines += [f"warning: {printable(line)}" for line in found.warnings]
     verdict = f"{target.config}: the server {'would not' if found.errors else 'can'} start"
