@@ -241,7 +241,7 @@ class Login(Attempt):
         """See L{Attempt}: a session that nobody has heard of ends."""
         session, self.session = self.session, None
         if session is not None and not self.over:
-            session.end()
+            session.end(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
     def _undone(self, error: SASLError) -> None:
         """What the client wants along with its login can't be had."""

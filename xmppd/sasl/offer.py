@@ -85,7 +85,7 @@ def offeredTokens(facts: Facts) -> list[str]:
 def createToken(name: str, facts: Facts) -> Mechanism:
     """The mechanism for tokens that a client asked for. Raises L{SASLError}: C{invalid-mechanism}."""
     if name not in offeredTokens(facts):
-        raise _refusal(name, facts)
+        raise SASLError(SASLCondition.INVALID_MECHANISM, "This mechanism is not offered for tokens.")
     binding = TOKEN_MECHANISMS[name]
     return HashedTokenMechanism(name, facts.channelBindings[binding] if binding else b"")
 
