@@ -38,7 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "features": (*BELOW, "pubsub"),
     "net": (*BELOW, "sasl", "stream", "trust"),
     "services": (*BELOW, "net"),
-    "ctl": (*BELOW, "sasl", "stream", "trust", "net", "services", "tap"),
+    "ctl": (*BELOW, "sasl", "stream", "trust", "restrict", "net", "services", "tap"),
     "tap": (*BELOW, "sasl", "stream", "trust", "store", "auth", "restrict", "route", "features", "net", "services", "catalogue", "ctl"),
     "catalogue": (*BELOW, "features"),
     "__main__": ("ctl",),

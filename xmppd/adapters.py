@@ -13,6 +13,8 @@ from typing import Any
 from zope.interface import Interface, providedBy
 from zope.interface.adapter import AdapterRegistry
 
+from xmppd.ixmppd import ISession, IStorageRestriction
+
 
 class Adapters:
     """The adapters of one host."""
@@ -44,3 +46,19 @@ class Adapters:
         factories = self._registry.subscriptions([providedBy(adapted)], provided)
         made = [factory(adapted) for factory in factories]
         return [adapter for adapter in made if adapter is not None]
+
+
+def checkStorage(session: ISession | None, kind: str, size: int) -> None:
+    """
+    Ask what restricts a session before something is stored on its user's behalf, wherever that is.
+
+    @param session: None for users of other servers, whom others restrict.
+    @param kind: one of L{xmppd.config.STORED}.
+    @param size: in octets.
+    @raise StanzaError: it may not be stored.
+    """
+    if session is not None:
+        for restriction in session.host.adapters.subscribers(session, IStorageRestriction):
+            error = restriction.refuses(kind, size)
+            if error is not None:
+                raise error

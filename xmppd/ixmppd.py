@@ -922,6 +922,9 @@ class IHost(Interface):
     sessions: Mapping[str, Mapping[str, ISession]] = Attribute("Sessions by bare JID, then by resource.")
     inline: Any = Attribute("L{xmppd.hooks.Inline}: what is negotiated along with a login.")
     commands: Mapping[str, Any] = Attribute("Ad-hoc commands (L{xmppd.hooks.Command}) by node.")
+    inboxCommands: dict[str, Any] = Attribute(
+        "Ad-hoc commands by node that addresses with a localpart at a service have: each room."
+    )
     private: dict[str, StanzaCondition] = Attribute(
         "By name of the payload: requests to a full JID that only those may make who see the user's presence, and with"
         " what all others are answered, whether or not there is such a resource or account."

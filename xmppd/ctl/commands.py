@@ -18,6 +18,7 @@ from xmppd import __version__
 from xmppd.ctl import pages
 from xmppd.ctl.arguments import Arguments, jidOf, textOf
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
+from xmppd.ctl.guests import GuestCommands
 from xmppd.ctl.pages import page
 from xmppd.ctl.rooms import RoomCommands
 from xmppd.ctl.socket import CommandError
@@ -51,6 +52,7 @@ class Commands:
             "invite list": self.inviteList,
             "invite revoke": self.inviteRevoke,
             **RoomCommands(server).commands,
+            **GuestCommands(server).commands,
             "reload": self.reload,
             "stop": self.stop,
         }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmppd import __version__
+from xmppd.ctl import guestgroup
 from xmppd.ctl.exits import (
     EX_CONFIG,
     EX_DATAERR,
@@ -511,6 +512,9 @@ def sessionEnd(target: Target, jid: str, asJSON: bool) -> None:
     """End a session (USER@DOMAIN/RESOURCE), or all of an account (USER@DOMAIN)."""
     answer = target.client.ask("session end", jid=jid)
     show(answer, asJSON, f"ended {answer['ended']}")
+
+
+guestgroup.join(xmppctlGroup, check, asJSON, show)
 
 
 # --- invitations

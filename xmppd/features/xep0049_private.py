@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from twisted.internet.defer import DeferredLock
 
+from xmppd.adapters import checkStorage
 from xmppd.hooks import Feature, Spec
-from xmppd.ixmppd import IHost, IStorageRestriction, Request
+from xmppd.ixmppd import IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -41,11 +42,7 @@ class PrivateStorage:
         bare = _owner(request)
         fragments = _byName(request.payload)
         size = sum(map(len, fragments.values()))
-        assert request.session is not None
-        for restriction in self._host.adapters.subscribers(request.session, IStorageRestriction):
-            error = restriction.refuses(KIND, size)
-            if error is not None:
-                raise error
+        checkStorage(request.session, KIND, size)
         lock = self._locks.setdefault(bare, DeferredLock())
         await lock.acquire()
         try:

@@ -76,10 +76,11 @@ class Execution:
 
 
 class Commands:
-    """Lists and runs the commands of one host."""
+    """Lists and runs the commands of one host, or those of each address at a service."""
 
-    def __init__(self, host: IHost) -> None:
+    def __init__(self, host: IHost, commands: Mapping[str, Command]) -> None:
         self._host = host
+        self._commands = commands
         self._executions: dict[str, Execution] = {}
 
     # --- discovery
@@ -105,10 +106,6 @@ class Commands:
             for command in sorted(self._commands.values(), key=lambda command: command.node)
             if self._allowed(request, command)
         ]
-
-    @property
-    def _commands(self) -> Mapping[str, Command]:
-        return self._host.commands
 
     def _allowed(self, request: Request, command: Command) -> bool:
         return not command.admin or self._host.isAdmin(request.sender)
@@ -269,8 +266,10 @@ def _mistake(name: str) -> StanzaError:
 
 
 def join(host: IHost) -> None:
-    """Answer for the domain, and be found."""
-    commands = Commands(host)
+    """Answer for the domain, and be found. The service says itself what commands its addresses have."""
+    if host.config.table != "host":
+        host.respond("account", "set", COMMAND, Commands(host, host.inboxCommands).respond)
+    commands = Commands(host, host.commands)
     host.respond("host", "set", COMMAND, commands.respond)
     host.disco.info.append(commands.info)
     host.disco.items.append(commands.items)

@@ -9,8 +9,9 @@ Left out: a card of the server itself (XEP-0157 serves that purpose), and search
 
 from __future__ import annotations
 
+from xmppd.adapters import checkStorage
 from xmppd.hooks import Feature, Spec
-from xmppd.ixmppd import IHost, IStorageRestriction, Request
+from xmppd.ixmppd import IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
@@ -40,10 +41,7 @@ class VCards:
         if len(card) > self._host.limits.vcardBytes:
             most = self._host.limits.vcardBytes
             raise StanzaError(StanzaCondition.POLICY_VIOLATION, f"A vCard may have {most} octets.")
-        for restriction in self._host.adapters.subscribers(request.session, IStorageRestriction):
-            error = restriction.refuses(KIND, len(card))
-            if error is not None:
-                raise error
+        checkStorage(request.session, KIND, len(card))
         await self._host.facts.put(request.target.bare, KIND, "", card)
         await self._host.hooks.stored.settle(request, KIND, (request.payload,))
 

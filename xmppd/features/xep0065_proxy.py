@@ -27,7 +27,7 @@ from xmppd.hooks import Feature, Option, Spec
 from xmppd.ixmppd import IBytestreams, IClock, IHost, IRelayed, Request
 from xmppd.wire import ns
 from xmppd.wire.element import Element
-from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError
 from xmppd.wire.jid import parse
 
 log = Logger(namespace="xmppd.proxy")
@@ -147,6 +147,7 @@ class Proxy:
             raise StanzaError(StanzaCondition.FEATURE_NOT_IMPLEMENTED, "There is only TCP here.")
         name = self._find(sid, request.sender.full, target.strip())
         use = self._useOf(owner)
+        self._checkGuest(request, use)
         self._join(name, owner, use)
         log.info("bytestream: account={account}", account=owner)
 
@@ -179,6 +180,19 @@ class Proxy:
         if len(use.streams) >= self._option("sessions_per_account") or len(self._active) >= self._option("sessions"):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "There are too many streams just now.")
         return use
+
+    def _checkGuest(self, request: Request, use: _Use) -> None:
+        """
+        May a guest have one stream more?
+
+        @raise StanzaError: resource-constraint (XEP-0205 section 4.4).
+        """
+        session = request.session
+        guests = session.host.guests if session is not None and session.account.anonymous else None
+        if guests is not None and len(use.streams) >= guests.allowed.bytestreams:
+            condition = b"<resource-limit-exceeded xmlns='urn:xmpp:errors'/>"
+            text = "Guests may not have so many streams."
+            raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, text, ErrorType.CANCEL, condition)
 
     def _join(self, name: str, owner: str, use: _Use) -> None:
         one, other = self._waiting.pop(name)

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.adapters import checkStorage
 from xmppd.hooks import Feature, Spec, Unanswered
 from xmppd.ixmppd import IHost, ISession, Request, StoreUnavailable, VetoPredicate
 from xmppd.wire import ns
@@ -249,6 +250,7 @@ class Blocking:
         jids = self._asked(request)
         if not jids:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "Who is to be blocked?")
+        checkStorage(session, KIND, sum(map(len, jids)))
         await self._change(session, lambda old: self._checked(old | frozenset(jids)))
         self._push(session.bare, Element("block", ns.BLOCKING, {}, _items(jids)))
 

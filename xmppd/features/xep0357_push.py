@@ -27,8 +27,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.adapters import checkStorage
 from xmppd.hooks import Feature, Option, Spec
-from xmppd.ixmppd import IHost, ISession, IStorageRestriction, Request, StoreUnavailable
+from xmppd.ixmppd import IHost, ISession, Request, StoreUnavailable
 from xmppd.wire import forms, ns
 from xmppd.wire.element import Element, parse
 from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError
@@ -179,10 +180,7 @@ class Push:
         """Name a node (section 5)."""
         session = self._owner(request)
         wanted = self._wanted(request.payload)
-        for restriction in self._host.adapters.subscribers(session, IStorageRestriction):
-            error = restriction.refuses(KIND, len(wanted.node) + len(wanted.options))
-            if error is not None:
-                raise error
+        checkStorage(session, KIND, len(wanted.node) + len(wanted.options))
         account = await self._account(session.bare)
         if wanted.key not in account.nodes and len(account.nodes) >= self._option("most"):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "There are too many already; disable some.")

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
-from xmppd.ixmppd import Exists, IStorageRestriction, NodeItem, NodeRecord, Request, StoreUnavailable
+from xmppd.adapters import checkStorage
+from xmppd.ixmppd import Exists, NodeItem, NodeRecord, Request, StoreUnavailable
 from xmppd.pubsub import configuration
 from xmppd.pubsub.errors import forbidden, notFound, refusal, unsupported
 from xmppd.pubsub.names import LONGEST_ITEM, LONGEST_NODE, NODE_CONFIG
@@ -75,7 +76,7 @@ class Publishing:
             raise refusal(StanzaCondition.NOT_ALLOWED, "max-nodes-exceeded", "There are too many nodes.")
         record = NodeRecord(owner, name, config.toText(), creator, self._host.clock.seconds())
         size = len(name.encode()) + len(record.config.encode())
-        self._checkStorage(request, size)
+        checkStorage(request.session, KIND, size)
         await self._shelf.makeRoom(owner, size)
         try:
             await self._shelf.store.create(record)
@@ -93,14 +94,6 @@ class Publishing:
             return len(await self._shelf.records(owner))
         found = await self._shelf.store.affiliationsOf(owner, creator)
         return sum(1 for affiliation in found.values() if affiliation == "owner")
-
-    def _checkStorage(self, request: Request, size: int) -> None:
-        """Ask what restricts the session that stores something."""
-        if request.session is not None:
-            for restriction in self._host.adapters.subscribers(request.session, IStorageRestriction):
-                error = restriction.refuses(KIND, size)
-                if error is not None:
-                    raise error
 
     # --- publish
 
@@ -152,7 +145,7 @@ class Publishing:
         if item is None:
             await self._tell(node, itemsEvent(node, None), request)
             return None
-        self._checkStorage(request, len(item.payload))
+        checkStorage(request.session, KIND, len(item.payload))
         dropped: Sequence[str] = ()
         if node.config.persistItems:
             dropped = await self._keep(node, item)

@@ -31,6 +31,7 @@ from xmppd.ixmppd import (
 )
 from xmppd.restrict.bans import Bans
 from xmppd.restrict.lifetime import Lifetime
+from xmppd.restrict.nobody import Nobody
 from xmppd.restrict.pace import Pace
 from xmppd.restrict.places import Places
 from xmppd.restrict.profiles import inForce
@@ -71,12 +72,12 @@ class Guests:
         """Register every restriction; after all features have joined."""
         host, visits = self._host, self.visits
         places, seconds = Places(host), host.clock.seconds
-        journal = Journal(host)
-        incoming = RemoteIn(host, visits, places, journal)
+        journal, nobody = Journal(host), Nobody()
+        incoming = RemoteIn(host, visits, places, journal, nobody)
         sending = (
             Pace(visits, seconds),
             RemoteOut(visits, places, journal),
-            Reach(visits, places),
+            Reach(visits, places, nobody),
             Recipients(visits, places, seconds),
             Rooms(visits, places),
         )

@@ -84,7 +84,7 @@ class Places:
         if config is None or config.table != "host":
             return Place(Kind.SERVICE, jid.full, jid.bare, jid.domain)
         kind = Kind.SERVER if jid.local is None else Kind.USER
-        return Place(kind, jid.full, jid.bare, jid.domain, destination)
+        return Place(kind, jid.full, jid.bare, jid.domain, destination if kind is Kind.USER else None)
 
     def isRemote(self, address: str) -> bool:
         """Whether an address is at another server."""

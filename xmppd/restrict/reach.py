@@ -13,25 +13,33 @@ from typing import Final
 from zope.interface import implementer
 
 from xmppd.ixmppd import ISendRestriction, ISession
+from xmppd.restrict.nobody import Nobody
 from xmppd.restrict.places import Kind, Place, Places
-from xmppd.restrict.remote import SILENT
 from xmppd.restrict.visits import Visits
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.stanza import Stanza
 
 SERVICE: Final = StanzaError(StanzaCondition.POLICY_VIOLATION, "This service is not for guests.")
+PASSING: Final = {
+    "iq": frozenset({"result", "error"}),
+    "presence": frozenset({"subscribe", "subscribed", "unsubscribe", "unsubscribed"}),
+}
+"""
+Types of stanzas that get through to users who refuse guests: answers; and subscriptions, which change the guest's own
+roster first, and which the host of the user treats as for nobody.
+"""
+
 USER: Final = StanzaError(StanzaCondition.POLICY_VIOLATION, "Guests may not write to this user.")
-NOBODY: Final = StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
-NO_CONTACT: Final = StanzaError(StanzaCondition.ITEM_NOT_FOUND)
 
 
 @implementer(ISendRestriction)
 class Reach:
     """One for all guests of a host."""
 
-    def __init__(self, visits: Visits, places: Places) -> None:
+    def __init__(self, visits: Visits, places: Places, nobody: Nobody) -> None:
         self._visits = visits
         self._places = places
+        self._nobody = nobody
 
     def refuses(self, session: ISession, stanza: Stanza) -> StanzaError | None:
         """See L{ISendRestriction}."""
@@ -51,19 +59,10 @@ class Reach:
         bare = place.bare
         assert place.host is not None
         if bare in place.host.guestless:
-            return self._asNobody(session, stanza, place)
+            if stanza.attrs.get("type") in PASSING.get(stanza.kind, ()):
+                return None
+            return self._nobody.take(place.host, stanza)
         users = self._visits.allowed.users
         if "*" in users or bare in users or bare == session.bare:
             return None
         return USER
-
-    def _asNobody(self, session: ISession, stanza: Stanza, place: Place) -> StanzaError | None:
-        """What is answered for a user who isn't there (RFC 6121 sections 3.1.2 and 8.5.1)."""
-        kind, type = stanza.kind, stanza.attrs.get("type")
-        if kind == "iq":
-            return None if type in ("result", "error") else NOBODY
-        if kind == "message":
-            return SILENT if type in ("headline", "error") else NOBODY
-        if type == "subscribe" and place.domain == session.host.domain:
-            return NO_CONTACT
-        return SILENT

@@ -13,8 +13,8 @@ from typing import Any, Final
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from xmppd.hooks import Unanswered
 from xmppd.ixmppd import IHost, IReceiveRestriction, ISendRestriction, ISession, Request, VetoPredicate
+from xmppd.restrict.nobody import SILENT, Nobody
 from xmppd.restrict.places import Kind, Places
 from xmppd.restrict.visits import Visits
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -27,16 +27,6 @@ LINES_PER_SECOND: Final = 10
 """How many lines a second are logged of what was refused."""
 
 REFUSED: Final = StanzaError(StanzaCondition.POLICY_VIOLATION, "Guests may not talk to users of other servers.")
-
-SILENT: Final = Unanswered(StanzaCondition.SERVICE_UNAVAILABLE)
-
-
-def asNobody(stanza: Stanza) -> StanzaError:
-    """How a stanza for a user who doesn't exist is answered (RFC 6121 section 8.5.1)."""
-    type = stanza.attrs.get("type")
-    if stanza.kind == "presence" or type == "error" or (stanza.kind == "message" and type == "headline"):
-        return SILENT
-    return StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
 
 
 class Journal:
@@ -93,11 +83,12 @@ class RemoteOut:
 class RemoteIn:
     """What comes for a guest. One for all guests of a host."""
 
-    def __init__(self, host: IHost, visits: Visits, places: Places, journal: Journal) -> None:
+    def __init__(self, host: IHost, visits: Visits, places: Places, journal: Journal, nobody: Nobody) -> None:
         self._host = host
         self._visits = visits
         self._places = places
         self._journal = journal
+        self._nobody = nobody
         self._refused: Stanza | None = None
 
     def refuses(self, session: ISession, stanza: Stanza) -> StanzaError | None:
@@ -112,7 +103,7 @@ class RemoteIn:
             return SILENT
         self._refused = stanza
         self._journal.note("in", stanza)
-        return asNobody(stanza)
+        return self._nobody.take(self._host, stanza)
 
     def join(self) -> None:
         """Stand in the other ways to a guest, too."""
@@ -131,7 +122,7 @@ class RemoteIn:
         if not self._isGuest(bare) or self._visits.allowed.remote:
             return None
         self._journal.note("in", stanza)
-        return asNobody(stanza)
+        return self._nobody.take(self._host, stanza)
 
     def asked(self, request: Request) -> StanzaError | None:
         """Somebody asks for what the server knows of a guest. See C{hooks.asked}."""

@@ -33,6 +33,10 @@ REMEMBERED: Final = 100_000
 """How many addresses are remembered for a minute after their last guest has gone."""
 
 
+ROUNDING: Final = 0.5
+"""Added to the room of a bucket: moments are rounded, and the last stanza that fits has to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Paces:
     """
@@ -50,9 +54,9 @@ class Paces:
         """From so many a second in the long run, and so many at once."""
         return cls(
             1.0 / stanzas if stanzas else 0.0,
-            burstStanzas / stanzas if stanzas else inf,
+            (burstStanzas + ROUNDING) / stanzas if stanzas else inf,
             1.0 / octets if octets else 0.0,
-            burstBytes / octets if octets else inf,
+            (burstBytes + ROUNDING) / octets if octets else inf,
         )
 
 
@@ -177,10 +181,10 @@ class Visits:
             self.count -= 1
 
     def _enter(self, session: ISession, address: str) -> Crowd:
+        self._forget()
         key = counted(address)
         crowd = self._crowds.get(key)
         if crowd is None:
-            self._forget()
             crowd = self._crowds[key] = Crowd(key)
         elif not crowd.sessions:
             del self._empty[key]

@@ -107,6 +107,7 @@ class Host:
         self.streamFeatures: list[IStreamFeature] = []
         self.elements: dict[str, Callable[[ISession, Stanza], None]] = {}
         self.commands: dict[str, Command] = {}
+        self.inboxCommands: dict[str, Command] = {}
         self.private: dict[str, StanzaCondition] = {}
         self.presence = cast(IPresence, None)
         self.custody: Callable[[ISession, Stanza], ICustody] | None = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.adapters import checkStorage
 from xmppd.features.rfc6121_im.kept import beInterested
 from xmppd.features.rfc6121_im.rosters import Roster, Rosters
 from xmppd.ixmppd import IHost, ISession, Request, RosterItem, StoreUnavailable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = Logger(namespace="xmppd.roster")
 
 QUERY: Final = f"{ns.ROSTER} query"
+KIND: Final = "roster"
 LONGEST_NAME: Final = 1023
 """Code points in the name of a contact or of a group (the RFC's "server-configured limit")."""
 
@@ -140,6 +142,7 @@ class RosterQueries:
         if asked.get("subscription") == "remove":
             return self.rosters.run(session.bare, lambda roster: self._remove(roster, jid))
         name, groups = self._checked(asked)
+        checkStorage(session, KIND, len(request.stanza.raw))
         return self.rosters.run(session.bare, lambda roster: self._set(roster, jid, name, groups))
 
     def _noAddress(self) -> str:

@@ -15,9 +15,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.adapters import checkStorage
 from xmppd.features.rfc6121_im.fanout import presence
 from xmppd.features.rfc6121_im.lines import Lines, after
-from xmppd.features.rfc6121_im.queries import RosterQueries, itemText
+from xmppd.features.rfc6121_im.queries import KIND, RosterQueries, itemText
 from xmppd.features.rfc6121_im.rosters import Roster, Rosters, Work
 from xmppd.features.rfc6121_im.states import SUBSCRIBED, State, inbound, moved, outbound, stateOf
 from xmppd.ixmppd import Departure, IHost, ISession, RosterItem, StoreUnavailable
@@ -61,6 +62,8 @@ class Subscriptions:
         contact = parse(stanza.to).bare
         if contact == session.bare:
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "Everybody sees one's own presence anyway.")
+        if stanza.type in ("subscribe", "subscribed"):
+            checkStorage(session, KIND, len(stanza.raw))
         stamped = stanza.addressed({"from": session.bare, "to": contact})
         stamped.promise = None
         told: list[Deferred[Any]] = []
@@ -123,7 +126,7 @@ class Subscriptions:
     async def _inbound(self, roster: Roster, stanza: Stanza, contact: str) -> None:
         """Appendix A.3, and the order of section 3.1.3, 3.1.6, 3.2.3, 3.3.3."""
         type = stanza.attrs["type"]
-        if not await self.host.exists(roster.account):
+        if not await self.host.exists(roster.account) or self._hides(roster.account, contact, type):
             self._nobody(stanza, contact)
             return
         vetoed = await self.presence.vetoOf(roster.account)
@@ -145,6 +148,12 @@ class Subscriptions:
         told = self._send(roster.account, contact, step.reply, stanza.id) if step.reply is not None else None
         if step.reply == "subscribed":
             self._showAfter(told, roster.account, contact)
+
+    def _hides(self, account: str, contact: str, type: str) -> bool:
+        """Whether to a guest it has to look as if there were no such account: its user doesn't want to be reached."""
+        if account not in self.host.guestless or type not in ("subscribe", "subscribed"):
+            return False
+        return any(session.account.anonymous for session in self.host.router.sessionsOf(contact))
 
     def _nobody(self, stanza: Stanza, contact: str) -> None:
         """

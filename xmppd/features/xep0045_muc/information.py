@@ -7,7 +7,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Final
 
-from xmppd.features.xep0045_muc.affiliations import Affiliation
+from xmppd.features.xep0045_muc.affiliations import Affiliation, Role
 from xmppd.features.xep0045_muc.encoding import OCCUPANT_ID_NS
 from xmppd.features.xep0045_muc.forms import INFO as ROOM_INFO
 from xmppd.features.xep0045_muc.moderation import MODERATION_NS
@@ -94,6 +94,10 @@ class Information:
         node, room = query.payload.get("node"), query.room
         if node == OWN_NICK:
             return self._ownNick(query)
+        command = self._service.host.inboxCommands.get(node or "")
+        if command is not None:
+            identity = ("automation", "command-node", command.title)
+            return DiscoInfo((identity,), (ns.COMMANDS, ns.DATA_FORMS)).toElement(node or "")
         if node == TRAFFIC:  # everything may pass
             raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
         if node:
@@ -116,8 +120,12 @@ class Information:
         return DiscoInfo(identities, ()).toElement(OWN_NICK)
 
     def items(self, query: Query) -> Element:
-        """Who is in a room isn't told (section 6.5)."""
-        node = query.payload.get("node")
+        """Who is in a room isn't told (section 6.5); what moderators may do, to moderators."""
+        node, room = query.payload.get("node"), query.room
+        if node == ns.COMMANDS and room.standing(query.sender.bare, query.sender.full)[1] is Role.MODERATOR:
+            commands = self._service.host.inboxCommands.values()
+            items = (DiscoItem(room.jid, command.title, command.node).toElement() for command in commands)
+            return Element("query", ns.DISCO_ITEMS, {"node": node}, tuple(items))
         return Element("query", ns.DISCO_ITEMS, {} if node is None else {"node": node})
 
     def listing(self, request: Request) -> Element:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from xmppd.adapters import checkStorage
 from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation
 from xmppd.features.xep0045_muc.encoding import made
 from xmppd.features.xep0045_muc.forms import approvalForm, readRegistration, registrationForm
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from xmppd.features.xep0045_muc.service import Service
 
 QUERY: Final = f"{ns.REGISTER} query"
+KIND: Final = "registration"
 PENDING: Final = 100
 """How many requests of a room may wait for approval."""
 
@@ -73,6 +75,7 @@ class Registration:
         if form is None or form.get("type") != "submit":
             raise StanzaError(StanzaCondition.BAD_REQUEST, "Submit the registration form.")
         answers = readRegistration(form)
+        checkStorage(self._service.host.router.session(query.sender.full), KIND, len(query.stanza.raw))
         nick = self._nick(room, query.sender.bare, answers)
         strict = self._service.options.registration == "approval" or room.config.membersOnly
         if strict and affiliation is Affiliation.NONE:

@@ -24,8 +24,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.adapters import checkStorage
 from xmppd.features.xep0363_upload.shelf import Arriving, Entry, Shelf
-from xmppd.ixmppd import Departure, IHost, IStorageRestriction, Request, StoreUnavailable
+from xmppd.ixmppd import Departure, IHost, Request, StoreUnavailable
 from xmppd.wire import ns
 from xmppd.wire.dates import dateTime, fromDateTime
 from xmppd.wire.element import Element, escapeAttribute
@@ -168,10 +169,7 @@ class Slots:
         session = request.session
         if session is None or (session.account.anonymous and not self._option("guests")):
             raise StanzaError(StanzaCondition.FORBIDDEN, "Files are taken from users of this server only.")
-        for restriction in self._host.adapters.subscribers(session, IStorageRestriction):
-            error = restriction.refuses(KIND, size)
-            if error is not None:
-                raise error
+        checkStorage(session, KIND, size)
         return session.bare
 
     def _expiry(self, payload: Element, now: float) -> float:
