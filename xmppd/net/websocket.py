@@ -43,6 +43,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import IWebResource, TLSFacts, WebRequest, WebResponse
 from xmppd.net.c2s import CLOSING_BYTES, CLOSING_SECONDS, ClientConnection, ClientFactory, kernelQueue, transportQueue
 from xmppd.net.http import WebChannel
+from xmppd.net.rest import STIRRED
 from xmppd.net.site import Upgrade, plain
 from xmppd.stream.c2s import SLICE, SLICE_SECONDS
 from xmppd.wire.errors import StreamCondition, StreamError
@@ -181,6 +182,8 @@ class WebSocketConnection(ClientConnection):
         """See L{Protocol}."""
         self.silent = 0.0
         self._pinged = False
+        if self.awake != STIRRED:
+            self._shared.rests.stirred(self)
         if self._closing is not None:
             self._unread += len(data)
             if self._unread > CLOSING_BYTES:
@@ -321,9 +324,16 @@ class WebSocketConnection(ClientConnection):
         if self._wire.state is ConnectionState.OPEN:
             super().write(self._wire.send(CloseConnection(code=self._code)))
         self.flush()
-        self._closing = self._shared.reception.clock.callLater(CLOSING_SECONDS, self.abortConnection)
-        if self._pauses and not self._gone:
-            self.transport.resumeProducing()  # or the client's answer would not be seen
+        if self._gone:
+            return
+        if self._code is CloseReason.NORMAL_CLOSURE:
+            self._closing = self._shared.reception.clock.callLater(CLOSING_SECONDS, self.abortConnection)
+            if self._pauses:
+                self.transport.resumeProducing()  # or the client's answer would not be seen
+        elif self._below is self.transport:
+            self._hangUp()  # nothing it sends can be understood any more (RFC 6455 section 7.1.7)
+        else:
+            self._over()
 
     def unsent(self) -> int:
         """See L{IStreamTransport}."""
