@@ -610,8 +610,8 @@ class ILoginFeature(Interface):
 
     rank: int = Attribute("Lower is earlier.")
 
-    def offer(stream: IClientStream) -> bytes:
-        """Its element inside C{<inline/>}, or empty bytes."""
+    def offer() -> bytes:
+        """Its element inside C{<inline/>}, or empty bytes; always the same. Asked once in a while."""
 
     def negotiate(login: ILogin) -> Awaitable[bytes]:
         """

@@ -52,7 +52,7 @@ class Demanding:
         self.answer: Any = b""
         self.logins: list[ILogin] = []
 
-    def offer(self, stream: Any) -> bytes:
+    def offer(self) -> bytes:
         """See L{ILoginFeature}."""
         return b"<demand xmlns='urn:test'/>"
 

@@ -180,11 +180,11 @@ class OrderTests(LaterCase):
     @spec("XEP-0280", "4")
     def test_carbons(self) -> None:
         """Carbons work from the first moment on."""
-        client, jid = self.begin(bind(CARBONS))
+        client, _jid = self.begin(bind(CARBONS))
         other = self.server.connect().login("romeo", "old").available()
         self.write(other.jid, "m1")
         self.gate.callback(b"")
-        success, _, carbon = client.take()
+        _success, _, carbon = client.take()
         self.assertIsNotNone(find(carbon, ns.CARBONS, "received"))
 
     def test_tooMuch(self) -> None:
@@ -341,7 +341,7 @@ class ArchiveTests(LaterCase):
             store.failReads = True
 
         self.server.host.hooks.bound.addObserver(broken)
-        client, success = self.login(plain("romeo"), BIND)
+        _client, success = self.login(plain("romeo"), BIND)
         self.assertIsNone(find(success, ns.ARCHIVE, "metadata"))
         store.failReads = False
         self.assertEqual(self.offline(), 1)

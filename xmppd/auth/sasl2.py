@@ -37,7 +37,7 @@ from xmppd.ixmppd import (
 )
 from xmppd.sasl.credentials import HashedToken
 from xmppd.sasl.encoding import decodeElement, encodeElement
-from xmppd.sasl.offer import create, createToken, offered, offeredTokens
+from xmppd.sasl.offer import Facts, create, createToken, offered, offeredTokens
 from xmppd.sasl.steps import Mechanism, Step, Verify, malformed
 from xmppd.wire import ns
 from xmppd.wire.element import Element, escapeText
@@ -92,6 +92,7 @@ class ExtensibleSASL:
         """
         self.common = common
         self.host = common.host
+        self._offers: dict[object, bytes] = {}
 
     # --- offering
 
@@ -108,13 +109,31 @@ class ExtensibleSASL:
 
     def advertise(self, stream: IClientStream) -> bytes:
         """See L{IStreamFeature} (section 2.1)."""
-        facts = self.common.factsOf(stream)
-        names = offered(facts) if self.allowed(stream) else []
+        if not self.allowed(stream):
+            return b""
+        facts, inline = self.common.factsOf(stream), self.host.inline
+        key = (
+            facts.accounts,
+            facts.guests,
+            facts.secured,
+            facts.plainWithoutTLS,
+            facts.clientCertificate,
+            tuple(facts.channelBindings),
+            len(inline.features),
+        )
+        offer = self._offers.get(key)
+        if offer is None:
+            offer = self._offers[key] = self._offer(facts)
+        return offer
+
+    def _offer(self, facts: Facts) -> bytes:
+        """What is advertised where these facts hold; they are few different ones."""
+        names = offered(facts)
         if not names:
             return b""
         inline = self.host.inline
-        parts = [b"" if inline.tokens is None else inline.tokens.advertise(self.tokenMechanisms(stream))]
-        parts += [feature.offer(stream) for feature in inline.features]
+        parts = [b"" if inline.tokens is None else inline.tokens.advertise(offeredTokens(facts))]
+        parts += [feature.offer() for feature in inline.features]
         mechanisms = "".join(f"<mechanism>{name}</mechanism>" for name in names)
         tasks = UPGRADES if facts.accounts else ()
         upgrades = "".join(f"<upgrade xmlns='{ns.SASL_UPGRADE}'>{name}</upgrade>" for name in tasks)

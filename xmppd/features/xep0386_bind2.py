@@ -48,7 +48,7 @@ class Bind2:
     def __init__(self, host: IHost) -> None:
         self._host = host
 
-    def offer(self, stream: IClientStream) -> bytes:
+    def offer(self) -> bytes:
         """See L{ILoginFeature} (section 3.1)."""
         names = dict.fromkeys(name for name, _ in self._host.inline.bindable.values())
         features = "".join(f"<feature var='{escapeAttribute(name)}'/>" for name in names)

@@ -74,7 +74,7 @@ class InlineResumptionTests(LaterCase):
     @spec("XEP-0198", "9.2.1")
     def test_failed(self) -> None:
         """What can't be resumed is told in the success; the request for a new session is met."""
-        client, (success, features) = self.again("nonsense", 0, BIND)
+        _client, (success, _features) = self.again("nonsense", 0, BIND)
         failed = success.find(f"{{{SM}}}failed")
         assert failed is not None
         self.assertEqual(split(failed[0].tag), (ns.STANZA_ERRORS, "item-not-found"))

@@ -78,7 +78,7 @@ class GivingTests(TokenCase):
     @spec("XEP-0484", "3.2", "3.3", "3.4")
     def test_token(self) -> None:
         """A token with its expiry; with it the client is logged in, and the server proves that it knows it."""
-        client, success = self.login(plain("romeo"), REQUEST)
+        _client, success = self.login(plain("romeo"), REQUEST)
         element = success.find(f"{{{ns.FAST}}}token")
         assert element is not None
         self.assertEqual(set(element.attrib), {"token", "expiry"})

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from xmppd.features.xep0198_sm.resumption import ADVERTISEMENT, ENABLE, StreamManagement
-from xmppd.ixmppd import IClientStream, IHost, ILogin, ILoginFeature
+from xmppd.ixmppd import IHost, ILogin, ILoginFeature
 from xmppd.wire import ns
 
 
@@ -21,7 +21,7 @@ class InlineResumption:
     def __init__(self, management: StreamManagement) -> None:
         self._management = management
 
-    def offer(self, stream: IClientStream) -> bytes:
+    def offer(self) -> bytes:
         """See L{ILoginFeature}."""
         return ADVERTISEMENT
 

@@ -14,7 +14,7 @@ from xmppd.features.xep0484_fast.accounts import AccountTokens, readKey
 from xmppd.features.xep0484_fast.guests import GRACE, GuestTokens
 from xmppd.features.xep0484_fast.slots import Match, Slots, Token
 from xmppd.hooks import Feature, Option, Spec
-from xmppd.ixmppd import IClientStream, IHost, ILogin, ILoginFeature, ITokens, StoreUnavailable
+from xmppd.ixmppd import IHost, ILogin, ILoginFeature, ITokens, StoreUnavailable
 from xmppd.wire import ns
 from xmppd.wire.dates import dateTime
 from xmppd.wire.element import escapeAttribute
@@ -63,7 +63,7 @@ class Tokens:
 
     # --- giving
 
-    def offer(self, stream: IClientStream) -> bytes:
+    def offer(self) -> bytes:
         """See L{ILoginFeature}; what is offered is in L{advertise}."""
         return b""
 
