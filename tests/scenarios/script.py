@@ -228,6 +228,7 @@ class Run:
                 (r"(\w+) is cut off", self._isCutOff),
                 (r"(\w+) is disconnected", self._isDisconnected),
                 (r"time passes (\d+) s", self._timePasses),
+                (r"the server stops", self._serverStops),
                 (r"(\w+) asks the web:", self._asksTheWeb),
                 (r"(\w+) is answered:", self._isAnswered),
                 (r"(\w+) joins bytestream (\S+) from (\w+) to (\w+)", self._joins),
@@ -355,6 +356,9 @@ class Run:
 
     def _timePasses(self, seconds: str) -> None:
         self._server.advance(float(seconds))
+
+    def _serverStops(self) -> None:
+        self._server.stop()
 
     # --- other connections
 
