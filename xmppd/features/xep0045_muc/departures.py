@@ -45,7 +45,8 @@ class Departures:
                 rest = service.admin.takeEffect(room, {bare: Affiliation.NONE}, {})
             if room.config.creator == bare:
                 await service.disown(room)
-            room.forget(bare)
+            if room.forget(bare):
+                service.storage.forgetUser(room, bare)
         if before is not None:
             rest()
             if not room.occupantsOf(bare) and before is not Affiliation.OUTCAST:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from xmppd.features.xep0045_muc.affiliations import Affiliation, Role
 from xmppd.features.xep0045_muc.encoding import OCCUPANT_ID_NS
 from xmppd.features.xep0045_muc.forms import INFO as ROOM_INFO
+from xmppd.features.xep0045_muc.hats import HASH, HATS_NS, hashOf
 from xmppd.features.xep0045_muc.moderation import MODERATION_NS
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.hooks import DiscoInfo, DiscoItem
@@ -78,6 +79,8 @@ def roomInfo(room: Room) -> Element:
         shown.append(forms.field("muc#roomconfig_pubsub", config.pubsub, type="text-single"))
     if config.public and not config.password and not config.membersOnly:
         shown.append(forms.field("muc#roominfo_subject", room.subjectText, type="text-single"))
+    if room.hats:
+        shown.append(forms.field(HASH, hashOf(room.hats), type="text-single", label="Hats hash"))
     if room.avatars:
         shown.append(forms.field("muc#roominfo_avatarhash", *room.avatars, type="text-multi"))
     return forms.form("result", *shown, formType=ROOM_INFO)
@@ -104,7 +107,7 @@ class Information:
             raise StanzaError(StanzaCondition.ITEM_NOT_FOUND)
         identity = ("conference", "text", room.config.name or room.local)
         features = {*SERVICE_FEATURES, *self._service.host.accountNamespaces, *roomFeatures(room)}
-        features |= {ns.DISCO_INFO, ns.DISCO_ITEMS, MODERATION_NS, VOICE}
+        features |= {ns.DISCO_INFO, ns.DISCO_ITEMS, ns.COMMANDS, MODERATION_NS, HATS_NS, VOICE}
         if self._service.archive is not None and room.config.logging:
             features.update(self._service.archive.namespaces)
         if self._service.archive is not None and room.config.logging:

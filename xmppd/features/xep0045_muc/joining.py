@@ -42,6 +42,7 @@ feature = Feature(
     specs=(
         Spec("XEP-0045", "1.35.5"),
         Spec("XEP-0249", "1.2"),
+        Spec("XEP-0317", "0.3.1"),
         Spec("XEP-0410", "1.1.0"),
         Spec("XEP-0421", "1.0.1"),
         Spec("XEP-0425", "0.3.0"),

@@ -44,19 +44,22 @@ class Seat:
     One client in a room.
 
     @ivar full: its full JID.
-    @ivar session: its session if it is one of this server's, else None.
+    @ivar session: its session if it is one of this server's, else None; or what stands in for it while what the client
+        is given waits (L{xmppd.features.xep0045_muc.turns}).
+    @ivar local: whether the client is one of this server's.
     @ivar starts: the start of a start tag to it, by kind of stanza.
     @ivar presence: its last presence, without what only rooms may say, or to and from.
     @ivar asked: tokens of the queries it has been asked and hasn't answered.
     @ivar told: nickname and id of private messages it was given lately, to tell which an error answers.
     """
 
-    __slots__ = ("asked", "full", "messageStart", "occupant", "presence", "route", "session", "starts", "told")
+    __slots__ = ("asked", "full", "local", "messageStart", "occupant", "presence", "route", "session", "starts", "told")
 
     def __init__(self, full: str, router: IRouter, occupant: Occupant, presence: Stanza) -> None:
         self.full = full
         self.route = router.route
-        self.session: ISession | None = router.session(full)
+        self.session: ISession | Any = router.session(full)
+        self.local = self.session is not None
         self.starts = starts(full)
         self.messageStart = self.starts["message"]
         self.occupant = occupant

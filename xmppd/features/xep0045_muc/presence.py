@@ -20,6 +20,7 @@ from xmppd.features.xep0045_muc.encoding import (
 from xmppd.features.xep0045_muc.history import Wanted, wanted
 from xmppd.features.xep0045_muc.occupants import Occupant, Seat, checkNick, nickKey
 from xmppd.features.xep0045_muc.rooms import SELF, Room
+from xmppd.features.xep0045_muc.turns import LARGE
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError
@@ -74,7 +75,7 @@ def isGhost(seat: Seat, stanza: Stanza, private: bool = False) -> bool:
     """
     condition = conditionOf(stanza)
     if condition == StanzaCondition.SERVICE_UNAVAILABLE:
-        return seat.session is None and not private
+        return not seat.local and not private
     return condition in GHOSTLY
 
 
@@ -215,13 +216,16 @@ class RoomPresence:
         """
         occupant = seat.occupant
         real = room.seesJIDs(occupant)
+        turns = self._service.turns
+        give = seat.give if len(room.seats) <= LARGE else turns.hold(seat).deliver
         for other in tuple(room.occupants.values()):
             if other is not occupant and other.role in room.config.broadcast and other.seats:
-                seat.give(room.presenceOf(other, real))
+                give(room.presenceOf(other, real))
         if news:
             room.showOthers(occupant)
         seat.give(room.presenceOf(occupant, real, (*room.entryCodes(), *codes, SELF), id=id))
         self._tellPast(room, seat, wanted(wish.find("history") if wish is not None else None))
+        turns.settle()
 
     def _tellPast(self, room: Room, seat: Seat, wish: Wanted) -> None:
         """History, then the subject (sections 7.2.13 to 7.2.15)."""

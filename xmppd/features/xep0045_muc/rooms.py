@@ -10,7 +10,7 @@ being told disturbs nobody.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from twisted.internet.defer import DeferredLock
@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IDelayedCall
 
 from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation, Role, initialRole
 from xmppd.features.xep0045_muc.config import RoomConfig
-from xmppd.features.xep0045_muc.encoding import OCCUPANT_ID, Fan, X, item, made, occupantId, userX
+from xmppd.features.xep0045_muc.encoding import HATS, OCCUPANT_ID, Fan, X, item, made, occupantId, userX
+from xmppd.features.xep0045_muc.hats import Hat, badge
 from xmppd.features.xep0045_muc.history import History
 from xmppd.features.xep0045_muc.occupants import Occupant, Seat, nickKey
 from xmppd.features.xep0045_muc.pace import Pace, SlowMode
@@ -53,6 +54,9 @@ class Room:
     @ivar subject: the last change of the subject with its delay, or None.
     @ivar subjectText: the subject.
     @ivar avatars: SHA-1 of the pictures in the room's vCard (XEP-0486).
+    @ivar hats: the hats there are (XEP-0317), by URI.
+    @ivar wearers: URIs of their hats by bare JID.
+    @ivar badges: what their presence has for that, encoded.
     @ivar lock: held while something is being stored, so that changes come one after the other.
     """
 
@@ -90,6 +94,9 @@ class Room:
         self.subject: Fan | None = None
         self.subjectText = ""
         self.avatars: tuple[str, ...] = ()
+        self.hats: dict[str, Hat] = {}
+        self.wearers: dict[str, tuple[str, ...]] = {}
+        self.badges: dict[str, bytes] = {}
         self.pace = Pace(options.presencePerMinute)
         self.slow = SlowMode()
         self.lock = DeferredLock()
@@ -151,12 +158,13 @@ class Room:
 
     def known(self) -> set[str]:
         """The bare JIDs of all whom the room knows something of, be they in or not."""
-        return {*self.affiliations, *self.voices, *self.pending, *self.history.authors, self.config.creator}
+        known = {*self.affiliations, *self.voices, *self.pending, *self.history.authors, *self.wearers}
+        return known | {self.config.creator}
 
     def mention(self, bare: str) -> None:
         """Tell whether the room knows something of a user who may be away."""
         known = bare in self.affiliations or bare in self.voices or bare in self.pending
-        known = known or bare in self.history.authors or bare == self.config.creator
+        known = known or bare in self.history.authors or bare in self.wearers or bare == self.config.creator
         self._mentions(bare, bool(bare) and known and not self.over)
 
     def affiliate(self, bare: str, affiliation: Affiliation) -> None:
@@ -194,8 +202,10 @@ class Room:
         return answers
 
     def forget(self, bare: str) -> bool:
-        """Know nothing of a user any more; answers whether it had an affiliation."""
-        affiliated = bare in self.affiliations
+        """Know nothing of a user any more; answers whether anything of it may be stored."""
+        affiliated = bare in self.affiliations or bare in self.wearers
+        self.wearers.pop(bare, None)
+        self.badges.pop(bare, None)
         self.voices.pop(bare, None)
         self.pending.pop(bare, None)
         self.history.disown(bare)
@@ -232,6 +242,18 @@ class Room:
         """Whether somebody else than C{bare} uses or has reserved a nickname."""
         used, reserved = self.keys.get(key), self.reserved.get(key)
         return (used is not None and used.bare != bare) or (reserved is not None and reserved != bare)
+
+    def dress(self, hats: Mapping[str, Hat], wearers: Mapping[str, tuple[str, ...]]) -> list[Occupant]:
+        """There are other hats, or others wear them; answers the occupants of whom that is to be seen."""
+        badges = {bare: badge(hats[uri] for uri in uris) for bare, uris in wearers.items()}
+        changed = {bare for bare in {*badges, *self.badges} if badges.get(bare) != self.badges.get(bare)}
+        self.hats, self.wearers, self.badges = dict(hats), dict(wearers), badges
+        for bare in changed:
+            self.mention(bare)
+        affected = [each for each in self.occupants.values() if each.bare in changed]
+        for occupant in affected:
+            occupant.cache.clear()
+        return affected
 
     # --- seats
 
@@ -292,9 +314,11 @@ class Room:
         if fan is None:
             front = occupant.front
             inner = item(occupant.affiliation, occupant.role, front.full if real else None, None, None, why)
-            addition = userX(inner, codes) + occupantId(occupant.id)
+            worn = self.badges.get(occupant.bare)
+            addition = userX(inner, codes) + occupantId(occupant.id) + (worn or b"")
+            names = (X, OCCUPANT_ID) if worn is None else (X, OCCUPANT_ID, HATS)
             attrs = {"from": occupant.jid} if id is None else {"from": occupant.jid, "id": id}
-            fan = Fan(front.presence.addressed(attrs).extended(addition, (X, OCCUPANT_ID)))
+            fan = Fan(front.presence.addressed(attrs).extended(addition, names))
             if plain:
                 occupant.cache[real] = fan
         return fan

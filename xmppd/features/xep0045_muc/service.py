@@ -23,6 +23,7 @@ from xmppd.features.xep0045_muc.avatars import VCARD, Avatars
 from xmppd.features.xep0045_muc.config import RoomConfig
 from xmppd.features.xep0045_muc.encoding import X
 from xmppd.features.xep0045_muc.forms import REGISTER, REQUEST
+from xmppd.features.xep0045_muc.hats import Hats
 from xmppd.features.xep0045_muc.history import isKept
 from xmppd.features.xep0045_muc.information import Information, mayKnow
 from xmppd.features.xep0045_muc.invitations import Invitations
@@ -37,6 +38,7 @@ from xmppd.features.xep0045_muc.relay import PING, Relay
 from xmppd.features.xep0045_muc.requests import After, Changing, Query
 from xmppd.features.xep0045_muc.rooms import Room, destroyed
 from xmppd.features.xep0045_muc.storage import Storage
+from xmppd.features.xep0045_muc.turns import Turns
 from xmppd.features.xep0045_muc.voice import Voices
 from xmppd.ixmppd import IHost, IRoomArchive, IRooms, ISession, StoreUnavailable
 from xmppd.wire import forms
@@ -87,6 +89,7 @@ class Service:
         self._mentioned: dict[str, set[str]] = {}
         self._born: dict[str, float] = {}
         self._leaving: dict[str, Deferred[None]] = {}
+        self.turns = Turns(host.clock)
         self.storage = Storage(self)
         self.relay = Relay(self)
         self.presence = RoomPresence(self)
@@ -97,6 +100,8 @@ class Service:
         self.avatars = Avatars(self)
         self.registration = Registration(self)
         owning, informing, moderating = Owner(self), Information(self), Moderation(self)
+        for command in Hats(self).commands():
+            host.inboxCommands[command.node] = command
         self.listing = informing.listing
         self._responders: dict[tuple[str, str], Callable[[Query], Any]] = {
             ("get", information.INFO): informing.info,
@@ -129,6 +134,7 @@ class Service:
         for room in tuple(self.rooms.values()):
             room.close("", (SHUTDOWN,))
         self.rooms.clear()
+        self.turns.flush()
 
     # --- what comes in
 
@@ -524,7 +530,12 @@ class Service:
 
     # --- for administrators and other features
 
-    def _found(self, jid: str) -> Room:
+    def roomOf(self, jid: str) -> Room:
+        """
+        The room with a bare JID.
+
+        @raise StanzaError: item-not-found.
+        """
         try:
             address = parse(jid)
         except JIDMalformed:
@@ -541,7 +552,7 @@ class Service:
     def info(self, room: str) -> Mapping[str, Any] | None:
         """See L{IRooms}."""
         try:
-            found = self._found(room)
+            found = self.roomOf(room)
         except StanzaError:
             return None
         config = asdict(found.config)
@@ -560,7 +571,7 @@ class Service:
         """See L{IRooms}."""
 
         async def work() -> None:
-            await self.remove(self._found(room), venue, reason)
+            await self.remove(self.roomOf(room), venue, reason)
 
         return Deferred.fromCoroutine(work())
 
@@ -568,7 +579,7 @@ class Service:
         """See L{IRooms}."""
 
         async def work() -> None:
-            found = self._found(room)
+            found = self.roomOf(room)
             if affiliation not in list(Affiliation):
                 raise StanzaError(StanzaCondition.BAD_REQUEST, "There is no such affiliation.")
             async with self.changing(found):
@@ -581,7 +592,7 @@ class Service:
     def mayRead(self, room: str, jid: JID) -> StanzaError | None:
         """See L{IRooms}."""
         try:
-            found = self._found(room)
+            found = self.roomOf(room)
         except StanzaError as error:
             return error
         if found.locked:  # what is in its archive was said in an earlier room of this name
@@ -596,13 +607,13 @@ class Service:
 
     def seesJIDs(self, room: str, jid: JID, disclosed: bool) -> bool:
         """See L{IRooms}."""
-        found = self._found(room)
+        found = self.roomOf(room)
         public = disclosed and not found.config.anonymous
         return public or found.standing(jid.bare, jid.full)[1] is Role.MODERATOR
 
     def guestsBehind(self, room: str, nick: str, moderator: JID) -> list[str]:
         """See L{IRooms}."""
-        found = self._found(room)
+        found = self.roomOf(room)
         if found.standing(moderator.bare, moderator.full)[1] is not Role.MODERATOR:
             raise StanzaError(StanzaCondition.FORBIDDEN, "That is for moderators of the room.")
         occupant = found.occupants.get(nick)
@@ -616,6 +627,6 @@ class Service:
     def isArchived(self, room: str) -> bool:
         """See L{IRooms}."""
         try:
-            return self.archive is not None and self._found(room).config.logging
+            return self.archive is not None and self.roomOf(room).config.logging
         except StanzaError:
             return False

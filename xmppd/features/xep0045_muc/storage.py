@@ -17,9 +17,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.features.xep0045_muc import hats
 from xmppd.features.xep0045_muc.affiliations import Affiliation
 from xmppd.features.xep0045_muc.config import RoomConfig, configFrom
 from xmppd.features.xep0045_muc.encoding import Fan
+from xmppd.features.xep0045_muc.hats import Hat
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.ixmppd import StoreUnavailable
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -32,6 +34,7 @@ ROOMS: Final = "room"
 AFFILIATIONS: Final = "room-affiliation"
 REGISTRATIONS: Final = "room-registration"
 HATS: Final = "room-hats"
+HAT_LIST: Final = "room-hat-list"
 SUBJECT: Final = "room-subject"
 CARD: Final = "room-vcard"
 SECRET: Final = "room-secret"  # noqa: S105
@@ -84,7 +87,7 @@ class Storage:
         @param known: localparts of those that somebody knows.
         """
         there = {f"{local}@{self._domain}" for local in known}
-        for kind in (AFFILIATIONS, REGISTRATIONS, HATS, SUBJECT, CARD):
+        for kind in (AFFILIATIONS, REGISTRATIONS, HATS, HAT_LIST, SUBJECT, CARD):
             for owner in await self._facts.owners(kind, self._domain):
                 if owner not in there and owner != self._domain:
                     await self._facts.forget(owner)
@@ -97,6 +100,7 @@ class Storage:
                 room.setNick(bare, kept.get("nick"))
             except (ValueError, KeyError, TypeError):
                 log.error("an affiliation of {room} can't be read", room=room.jid)
+        await self._fillHats(room)
         subject = await self._facts.get(room.jid, SUBJECT, "")
         if subject is not None:
             try:
@@ -109,7 +113,43 @@ class Storage:
         if card is not None:
             self._service.avatars.loaded(room, card)
 
+    async def _fillHats(self, room: Room) -> None:
+        data = await self._facts.get(room.jid, HAT_LIST, "")
+        if data is None:
+            return
+        wearers: dict[str, tuple[str, ...]] = {}
+        try:
+            known = hats.fromBytes(data)
+            for bare, value in (await self._facts.all(room.jid, HATS)).items():
+                worn = tuple(uri for uri in json.loads(value) if uri in known)
+                if worn:
+                    wearers[bare] = worn
+        except (ValueError, TypeError):
+            log.error("the hats of {room} can't be read", room=room.jid)
+            return
+        room.dress(known, wearers)
+
     # --- writing
+
+    async def saveHats(self, room: Room, known: Mapping[str, Hat], wearers: hats.Wearers) -> None:
+        """Write the hats that a room is to have, and who is to wear them, as far as that is new."""
+        if not room.config.persistent or room.locked:
+            return
+        if known != room.hats:
+            await self._facts.put(room.jid, HAT_LIST, "", hats.toBytes(known.values()))
+        there = room.wearers
+        changed = [bare for bare in {*wearers, *there} if wearers.get(bare) != there.get(bare)]
+        if len(changed) > 1:
+            await self._replaceWearers(room, wearers)
+        for bare in changed if len(changed) == 1 else ():
+            if bare in wearers:
+                await self._facts.put(room.jid, HATS, bare, json.dumps(wearers[bare]).encode())
+            else:
+                await self._facts.delete(room.jid, HATS, bare)
+
+    async def _replaceWearers(self, room: Room, wearers: hats.Wearers) -> None:
+        facts = {bare: json.dumps(uris).encode() for bare, uris in wearers.items()}
+        await self._facts.replaceAll(room.jid, HATS, facts)
 
     def _changed(
         self, room: Room, changes: Mapping[str, Affiliation], nicks: Mapping[str, str | None]
@@ -142,6 +182,9 @@ class Storage:
         if config.persistent and (new or changes):
             await self._facts.replaceAll(room.jid, AFFILIATIONS, self._changed(room, changes, {}))
         if new:
+            if room.hats:
+                await self._facts.put(room.jid, HAT_LIST, "", hats.toBytes(room.hats.values()))
+                await self._replaceWearers(room, room.wearers)
             if room.subject is not None:
                 await self._facts.put(room.jid, SUBJECT, "", self._subject(room))
             card = self._cards.pop(room.jid, None)
@@ -195,6 +238,7 @@ class Storage:
         if room.config.persistent:
             self._inBackground(self._facts.delete(room.jid, AFFILIATIONS, bare), room)
             self._inBackground(self._facts.delete(room.jid, REGISTRATIONS, bare), room)
+            self._inBackground(self._facts.delete(room.jid, HATS, bare), room)
 
     def _inBackground(self, write: Deferred[Any], room: Room) -> None:
         def failed(failure: Failure) -> None:
