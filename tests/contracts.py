@@ -310,6 +310,7 @@ class StoreContract(_StoreCase):
             lambda: rosters.put(ROMEO, RosterItem("a@b", name=bad)),
             lambda: rosters.putMany(ROMEO, [RosterItem("a@b", groups=(bad,))]),
             lambda: rosters.delete(ROMEO, bad),
+            lambda: rosters.expunge(ROMEO, bad),
             lambda: spool.add([aMessage(bad)]),
             lambda: spool.add([aMessage(holder=bad)]),
             lambda: spool.offline(bad),
@@ -629,6 +630,25 @@ class RosterStoreContract(_StoreCase):
         await self.store.rosters.put(ROMEO, RosterItem("a@example.net"))
         changes = await self.store.rosters.since(ROMEO, 1)
         self.assertEqual(changes, RosterChanges(3, (RosterItem("a@example.net", version=3),), (), False))
+
+    @spec("mission", "A7")
+    async def test_expunge(self):
+        """An address goes with its resources, and that it was there; who saw it gets the complete roster."""
+        there, other = "there@example.net", RosterItem("there@example.net0", version=4)
+        for jid in (there, there + "/a", there + "/\U0010ffff", other.jid):
+            await self.store.rosters.put(ROMEO, RosterItem(jid))
+            await self.store.rosters.put(JULIET, RosterItem(jid))
+        await self.store.rosters.delete(ROMEO, there + "/a")
+        self.assertEqual(await self.store.rosters.expunge(ROMEO, there), 6)
+        self.assertEqual(await self.store.rosters.get(ROMEO), RosterChanges(6, (other,)))
+        for known in range(6):
+            self.assertEqual(await self.store.rosters.since(ROMEO, known), RosterChanges(6, (other,)))
+        self.assertEqual(len((await self.store.rosters.get(JULIET)).items), 4)
+        for account in (ROMEO, "nurse@example.org"):
+            version = (await self.store.rosters.get(account)).version
+            self.assertEqual(await self.store.rosters.expunge(account, there), version)
+        await self.store.rosters.delete(ROMEO, other.jid)
+        self.assertEqual((await self.store.rosters.since(ROMEO, 6)).removed, (other.jid,))
 
     async def test_removalsAreBounded(self):
         """Removals beyond the bound are forgotten, and who would need them gets the complete roster."""

@@ -1521,6 +1521,12 @@ class IRosterStore(Interface):
     def putMany(account: str, items: Sequence[RosterItem]) -> Deferred[int]:
         """Add or replace several items in one transaction and answer the last version."""
 
+    def expunge(account: str, bare: str) -> Deferred[int]:
+        """
+        Remove the items of an address and of its resources, and every memory of their removal: whoever asks what has
+        changed since gets the complete roster. Answers the version of the roster, which stays if there was nothing.
+        """
+
 
 class ISpoolStore(Interface):
     """

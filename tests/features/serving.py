@@ -13,6 +13,7 @@ from tests.features.asking import STANZAS, AskingCase
 from xmppd.config import HostConfig, Limits
 from xmppd.hooks import Feature
 from xmppd.ixmppd import IWeb
+from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 
 
@@ -33,6 +34,7 @@ def serve(
     host = Host(
         domain, config, Limits(), rig.router, rig.host.ledger, rig.clock, LongEntropy(), lambda name, key: values[key]
     )
+    host.presence = Absence()
     host.web, host.folder = web, folder
     host.identities.extend(feature.identities)
     host.namespaces.update(feature.namespaces)

@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 
 from tests.doubles import Rig
 from tests.marks import spec
-from xmppd.ixmppd import IRegistrar, RosterItem
+from xmppd.ixmppd import Departure, IRegistrar
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition
 from xmppd.wire.stanza import fromBytes
 
@@ -103,29 +103,14 @@ class RegistrarTests(SynchronousTestCase):
 
     @spec("XEP-0077", "3.2")
     def test_remove(self) -> None:
-        """All data goes, subscriptions are cancelled in both directions, all sessions end."""
+        """All features take leave, all data goes, all sessions end."""
         session, stream = self.rig.bind(JULIET + "/balcony")
         friend, _ = self.rig.bind("romeo@example.org/orchard")
-        self.rig.host.rosters.putMany(
-            JULIET,
-            [
-                RosterItem("romeo@example.org", subscription="both"),
-                RosterItem("nurse@example.org", subscription="from"),
-                RosterItem("paris@example.org", subscription="none", ask=True),
-                RosterItem("tybalt@example.org"),
-            ],
-        )
+        heard: list[Any] = []
+        self.rig.host.hooks.farewell.addObserver(heard.append)
         self.successResultOf(self.registrar.remove(JULIET))
-        arrived = [(s.attrs["type"], s.attrs["to"]) for s, _ in self.rig.host.presence.arrivedStanzas]
-        self.assertEqual(
-            arrived,
-            [
-                ("unsubscribed", "romeo@example.org"),
-                ("unsubscribe", "romeo@example.org"),
-                ("unsubscribed", "nurse@example.org"),
-                ("unsubscribe", "paris@example.org"),
-            ],
-        )
+        leave = [Departure(JULIET, guest=False)]
+        self.assertEqual((heard, self.rig.host.presence.dissolved), (leave, leave))
         self.assertTrue(session.over)
         self.assertEqual(stream.closedWith and stream.closedWith.condition, StreamCondition.NOT_AUTHORIZED)
         self.assertFalse(friend.over)

@@ -28,6 +28,10 @@ LONGEST_NODE = 3071
 """The longest node that is looked for; longer than any that this server makes."""
 
 
+GUEST = DiscoInfo((("account", "anonymous", ""),), (ns.DISCO_INFO, ns.DISCO_ITEMS))
+"""What everybody may know of a guest (XEP-0175 section 5)."""
+
+
 class Discovery:
     """Answers disco#info and disco#items for one host."""
 
@@ -58,14 +62,19 @@ class Discovery:
     # --- accounts
 
     async def accountInfo(self, request: Request) -> Element:
-        """What an account is and can do, for its owner and those who may see its presence (sections 3.1 and 8)."""
+        """
+        What an account is and can do, for its owner and those who may see its presence (sections 3.1 and 8). What a
+        guest is, everybody may know (XEP-0175 section 5).
+        """
+        guest = self._isGuest(request.target.bare)
+        if guest and not request.own and not _node(request):
+            return GUEST.toElement(_node(request))
         if not await self._mayKnow(request):
             raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
         node = _node(request)
         if node:
             found: DiscoInfo = _found(await _ask(self._host.disco.accountInfo, request, node))
             return found.toElement(node)
-        guest = request.own and request.session is not None and request.session.account.anonymous
         identity = ("account", "anonymous" if guest else "registered", "")
         features = tuple(sorted(self._host.accountNamespaces, key=str.encode))
         identities = (identity, *self._host.disco.accountIdentities)
@@ -82,6 +91,11 @@ class Discovery:
         sessions = self._host.router.sessionsOf(request.target.bare)
         resources = [DiscoItem(session.full) for session in sessions if session.presence is not None]
         return _items(node, [*resources, *await _all(sources, request)])
+
+    def _isGuest(self, bare: str) -> bool:
+        """Whether a bare JID is that of a guest who is here."""
+        sessions = self._host.router.sessionsOf(bare)
+        return bool(sessions) and sessions[0].account.anonymous
 
     async def _mayKnow(self, request: Request) -> bool:
         """Whether the sender is the owner, or may see the account's presence."""
@@ -141,7 +155,7 @@ def join(host: IHost) -> None:
 
 feature = Feature(
     name="xep0030_disco",
-    specs=(Spec("XEP-0030", "2.5.0"), Spec("XEP-0128", "1.0.1")),
+    specs=(Spec("XEP-0030", "2.5.0"), Spec("XEP-0128", "1.0.1"), Spec("XEP-0175", "1.2")),
     namespaces=(ns.DISCO_INFO, ns.DISCO_ITEMS),
     accountNamespaces=(ns.DISCO_INFO, ns.DISCO_ITEMS),
     join=join,

@@ -210,6 +210,7 @@ RULES: Final[Mapping[str, tuple[type[Interface], Mapping[str, Reads | Writes | F
             "put": Writes(_item),
             "putMany": Writes(_items),
             "delete": _TAKES,
+            "expunge": _TAKES,
         },
     ),
     "spool": (

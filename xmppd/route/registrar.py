@@ -1,7 +1,9 @@
 """
 Makes, changes and removes the accounts of a host, the same way whoever asks (XEP-0077, XEP-0133, xmppctl).
 
-Theory of operation: the store is asked first, and only what it has done is told to others. A login that was under way
+Theory of operation: the store is asked first, and only what it has done is told to others. An account that is removed
+is in the ledger first, so that a crash can't leave half of it; then all features take leave of it, and in the end the
+store forgets it. A login that was under way
 while its account was removed or disabled would bind afterwards; a bounded list of such accounts ends these sessions at
 the moment they are bound.
 """
@@ -14,10 +16,10 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from xmppd.ixmppd import Exists, IHost, IRegistrar, ISession, Missing, Request, RosterItem
+from xmppd.ixmppd import Departure, Exists, IHost, IRegistrar, ISession, Missing, Request
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, fromParts, prepareLocal
-from xmppd.wire.stanza import Stanza, build
+from xmppd.wire.stanza import Stanza
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -126,27 +128,18 @@ class Registrar:
 
     async def _remove(self, bare: str, last: ISession | None) -> None:
         host = self._host
-        roster = await host.rosters.get(bare)
-        await host.accounts.remove(bare)
+        if await host.accounts.get(bare) is None:
+            raise Missing(bare)
+        await host.ledger.leaves(bare)  # from now on the next start would do it
         cast("Host", host).vanished(bare)  # before its sessions leave messages: they would be for the name's next owner
         self._bar(bare)
         self.endSessions(bare, spare=last)
-        for item in roster.items:
-            self._unsubscribe(bare, item)
+        await host.ledger.farewell(Departure(bare, guest=False))
+        await host.accounts.remove(bare)
         host.hooks.removed.notify(bare)
         if last is not None:
             last.addSendRefusal(_gone)
             host.clock.callLater(0, self.endSessions, bare)
-
-    def _unsubscribe(self, bare: str, item: RosterItem) -> None:
-        """Cancel both directions of a subscription (RFC 6121 sections 3.2 and 3.3)."""
-        types = []
-        if item.subscription in ("from", "both") or item.pendingIn is not None:
-            types.append("unsubscribed")
-        if item.subscription in ("to", "both") or item.ask:
-            types.append("unsubscribe")
-        for type in types:
-            self._host.router.route(build("presence", {"type": type, "from": bare, "to": item.jid}))
 
     def endSessions(self, bare: str, resource: str | None = None, spare: ISession | None = None) -> int:
         """See L{IRegistrar}; C{spare} goes on."""

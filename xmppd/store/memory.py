@@ -232,6 +232,21 @@ class MemoryRosters:
             self._noteRemoval(roster, jid)
         return succeed(roster.version)
 
+    def expunge(self, account: str, bare: str) -> Deferred[int]:
+        """Remove an address without a trace."""
+        checkText(account, bare)
+        roster = self._rosters.get(account)
+        if roster is None:
+            return succeed(0)
+        found = [jid for jid in (*roster.items, *roster.removals) if jid == bare or jid.startswith(bare + "/")]
+        if found:
+            for jid in found:
+                roster.items.pop(jid, None)
+            roster.removals.clear()
+            roster.version += 1
+            roster.forgotten = roster.version
+        return succeed(roster.version)
+
     def forget(self, account: str) -> None:
         """Forget a roster; later ones start with a version that this one never had."""
         self._floor = max(self._floor, self._version(account))

@@ -343,6 +343,19 @@ class EndTests(IMTestCase):
         self.assertEqual([each[0] for each in self.told(stream)], ["unavailable", "unsubscribe", "unsubscribed"])
         self.assertEqual((self.stored("g1@example.org"), self.stored(JULIET)), ({}, {}))
 
+    @spec("XEP-0077", "3.2")
+    def test_removal(self) -> None:
+        """Whoever removes an account ends its subscriptions in both directions; contacts keep their items."""
+        self.befriend(JULIET, ROMEO)
+        session, _ = self.bind(JULIET + "/balcony", available=True)
+        _, stream = self.interested(ROMEO + "/orchard")
+        self.rig.send(session, b"<presence to='nurse@example.net' type='subscribe'/>")
+        self.successResultOf(self.host.registrar.remove(JULIET, session))
+        self.rig.clock.advance(0)
+        told = [each[0] for each in self.told(stream)]
+        self.assertEqual(told, ["unsubscribe", "unavailable", "unsubscribed"])
+        self.assertEqual((self.stored(JULIET), self.stored(ROMEO)[JULIET].subscription), ({}, "none"))
+
     def test_removedAccount(self) -> None:
         """An account that is removed while it is connected takes leave once, and has no contacts then."""
         self.befriend(JULIET, ROMEO)

@@ -214,6 +214,15 @@ class Rosters:
         roster.changed(version)
         return stored
 
+    async def expunge(self, roster: Roster, bare: str) -> tuple[RosterItem, ...]:
+        """Remove an address, and that it ever was there; answers the items that were."""
+        version = await self.host.rosters.expunge(roster.account, bare)
+        gone = tuple(item for jid, item in roster.items.items() if jid.partition("/")[0] == bare)
+        for item in gone:
+            del roster.items[item.jid]
+        roster.changed(version)
+        return gone
+
     async def remove(self, roster: Roster, jid: str) -> int:
         """Remove an item; answers the new version."""
         try:

@@ -247,11 +247,12 @@ class Subscriptions:
                 gone = {"from": departure.bare, "to": item.jid, "type": "unavailable"}
                 self.host.router.route(presence(gone))
             self.cancel(departure.bare, item)
+        roster.items.clear()
+        roster.changed(roster.version)
 
     async def _remove(self, roster: Roster, guest: str) -> None:
         """Take a guest out of somebody's roster, after what it has said itself."""
-        for item in [each for each in roster.items.values() if each.jid.partition("/")[0] == guest]:
-            await self.rosters.remove(roster, item.jid)
+        for item in await self.rosters.expunge(roster, guest):
             if item.listed:
                 self.queries.pushRemoval(roster, item.jid)
 

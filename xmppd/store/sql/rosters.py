@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Column, ColumnElement, bindparam, func, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
@@ -54,6 +54,12 @@ def _row(account: str, item: RosterItem, version: int) -> dict[str, Any]:
     }
 
 
+def _of(column: Column[str]) -> ColumnElement[bool]:
+    """Whether an address is C{bare} or one of its resources, which lie between C{first} and C{behind}."""
+    resource = (column >= bindparam("first")) & (column < bindparam("behind"))
+    return (column == bindparam("bare")) | resource
+
+
 @implementer(IRosterStore)
 class SQLRosters:
     """See L{IRosterStore}."""
@@ -66,6 +72,7 @@ class SQLRosters:
         self._since = Operation(self._runSince)
         self._put = Operation(self._runPut)
         self._delete = Operation(self._runDelete)
+        self._expunge = Operation(self._runExpunge)
 
     def _compile(self, backend: Backend) -> None:
         text = backend.text
@@ -102,6 +109,10 @@ class SQLRosters:
         self._sqlUnremove = text(rosterRemovals.delete().where(mineRemoved, removed.digest == bindparam("contact")))
         self._sqlRemovals = text(select(func.count(), func.min(removed.version)).where(mineRemoved))
         self._sqlForgetRemoval = text(rosterRemovals.delete().where(mineRemoved, removed.version <= bindparam("upTo")))
+        self._sqlExpunge = [
+            text(each.delete().where(each.c.account == bindparam("owner"), _of(each.c.jid)))
+            for each in (rosterItems, rosterRemovals)
+        ]
         self._sqlFloor = text(select(counters.c.value).where(counters.c.name == bindparam("counter")))
         self._sqlPutFloor = backend.upsert(counters)
 
@@ -131,6 +142,11 @@ class SQLRosters:
         """Remove an item. Fails with L{Missing}."""
         checkText(account, jid)
         return self._writer.submit(self._delete, account, jid)
+
+    def expunge(self, account: str, bare: str) -> Deferred[int]:
+        """Remove an address without a trace."""
+        checkText(account, bare)
+        return self._writer.submit(self._expunge, account, bare)
 
     # --- in the threads
 
@@ -210,6 +226,16 @@ class SQLRosters:
         if before[0]:
             forgotten = self._noteRemoval(connection, account, jid, version, forgotten)
         self._putHead(connection, account, version, forgotten)
+        return version
+
+    def _runExpunge(self, connection: Connection, account: str, bare: str) -> int:
+        version, _ = self._head(connection, account)
+        whose = {"owner": account, "bare": bare, "first": bare + "/", "behind": bare + chr(ord("/") + 1)}
+        if not any([connection.execute(statement, whose).rowcount for statement in self._sqlExpunge]):
+            return version
+        version += 1
+        connection.execute(self._sqlForgetRemoval, {"owner": account, "upTo": version})
+        self._putHead(connection, account, version, version)
         return version
 
     def _noteRemoval(self, connection: Connection, account: str, jid: str, version: int, forgotten: int) -> int:
