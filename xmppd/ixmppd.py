@@ -883,6 +883,10 @@ class IHost(Interface):
     custody: Callable[[ISession, Stanza], ICustody] | None = Attribute(
         "Makes custodies for sessions without stream management; set by XEP-0198."
     )
+    gate: Callable[[Stanza], StanzaError | None] | None = Attribute(
+        "Asked about what is for the domain, or for an account without going to a session directly; may refuse it. None"
+        " while there is nothing to ask. Set by XEP-0133."
+    )
     unread: Callable[[ISession, bytes], Callable[[], None]] | None = Attribute(
         "Takes what a client without stream management hasn't read, when its connection is given up; answers what is"
         " to be called when its session has ended. Set by XEP-0198."

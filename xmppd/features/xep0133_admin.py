@@ -2,9 +2,10 @@
 Service administration (XEP-0133): accounts, sessions, statistics, announcements and the end of the server, as ad-hoc
 commands for the administrators of a host.
 
-Left out: blacklists and whitelists; active, idle and disabled users (they would have to be looked for among all);
-messages of the day and welcome messages, which nag whoever reconnects; the list of administrators, which is
-configuration. Lists have one field more than the specification, C{after}, to get the next page.
+Messages of the day and welcome messages are in L{xmppd.features.xep0133_messages}, blacklists and whitelists in
+L{xmppd.features.xep0133_lists}. Left out: active, idle and disabled users (they would have to be looked for among all);
+the list of administrators, which is configuration. Lists have one field more than the specification, C{after}, to get
+the next page.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementedBy, implementer
 
 from xmppd.adapters import Adapters
-from xmppd.hooks import Command, Disco, Hooks, Inline
+from xmppd.hooks import Command, Disco, Hooks, Inline, Unanswered
 from xmppd.ixmppd import (
     IAccount,
     IAnonymousSession,
@@ -111,8 +111,9 @@ class Host:
         self.private: dict[str, StanzaCondition] = {}
         self.presence = cast(IPresence, None)
         self.custody: Callable[[ISession, Stanza], ICustody] | None = None
-        self._options = options
+        self.gate: Callable[[Stanza], StanzaError | None] | None = None
         self.unread: Callable[[ISession, bytes], Callable[[], None]] | None = None
+        self._options = options
         self._responders: dict[tuple[str, str, str], Responder] = {}
         self._known: OrderedDict[str, bool] = OrderedDict()
         self._waiting: dict[str, list[Waiting]] = {}
@@ -210,7 +211,11 @@ class Host:
         to = parse(raw if raw is not None else stanza.attrs["from"])
         if raw is None:
             to = to.toBare()
-        if to.local is None:
+        error = self.gate(stanza) if self.gate is not None else None
+        if error is not None:
+            if not isinstance(error, Unanswered):
+                self.router.bounce(stanza, error)
+        elif to.local is None:
             self._forDomain(stanza, to)
         elif self.inbox is not None:
             self.inbox(stanza, to)
