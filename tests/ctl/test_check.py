@@ -126,6 +126,9 @@ class CheckTests(SynchronousTestCase):
         """What is allowed and may be regretted."""
         self.assertWarning(self.found(new="plain_without_tls = true"), "in the clear")
         self.assertWarning(self.found(new='guests = "public"'), "without a password")
+        guests = 'guests = "public"\n[host."example.org".guest]\nremote = true\nrooms = 1'
+        _, relaxed = self.found(new=guests).warnings
+        self.assertIn("guest.remote: true is more than the profile allows: Strangers can", relaxed)
         self.assertWarning(self.found(new='registration = "open"'), "spammers")
         self.assertWarning(self.found("[tls]", "[tls]\nrequire_c2s = false"), "plain text")
         self.assertWarning(self.found(new="[limits]\nenabled = false"), "benchmarks")

@@ -54,6 +54,26 @@ class ProfileTests(SynchronousTestCase):
         self.assertEqual(values.users, ("help@example.org",))
         self.assertEqual(dataclasses.replace(values, rooms=5, users=("*",), remote=False), PUBLIC)
 
+    def test_documented(self) -> None:
+        """The operators' page shows every value of every profile."""
+        text = (ETC.parent / "docs" / "guests.rst").read_text("utf-8")
+        for name in NAMES:
+            if name == "storage":
+                continue
+            (row,) = re.findall(rf"(?m)^``{snake(name)}`` +(.*)$", text)
+            cells = re.split(r"  +", row)
+            for profile, cell in zip(PROFILES.values(), cells, strict=False):
+                value = getattr(profile, name)
+                if value == 0 and RESTRICTIONS[name].unbounded == 0 and not isinstance(value, bool):
+                    self.assertEqual(cell, "no limit", name)
+                elif isinstance(value, bool):
+                    self.assertEqual(cell, str(value).lower(), name)
+                elif isinstance(value, int):
+                    self.assertEqual(cell, f"{value:,}", name)
+                else:
+                    self.assertEqual((cell, value), ("all", ("*",)), name)
+            self.assertEqual(cells[3], RESTRICTIONS[name].about)
+
     def test_reviewed(self) -> None:
         """What was relaxed is told with its risk, what was tightened without one."""
         found = {

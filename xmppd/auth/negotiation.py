@@ -280,10 +280,17 @@ class Attempt:
             credentials = replace(credentials, certified=self._negotiation.addresses(self.stream))
         self.credentials = credentials
         _, avatar, logout = await self._negotiation.portal.login(credentials, mind, wanted)
+        account = cast(IAccount, avatar)
         if self.stream.closed:
             logout()
             return
-        await self.succeeded(cast(IAccount, avatar), self.mechanism.verified())
+        if account.anonymous and wanted is IAccount:  # by a token
+            try:
+                self._admitGuest()
+            except SASLError:
+                logout()
+                raise
+        await self.succeeded(account, self.mechanism.verified())
 
     def _admitGuest(self) -> None:
         """

@@ -24,8 +24,10 @@ from urllib.parse import quote
 
 from twisted.python.failure import Failure
 
-from xmppd.config import Configuration, ConfigurationError, load
+from xmppd.config import Configuration, ConfigurationError, HostConfig, load
 from xmppd.ctl.exits import CannotStart, cannotListen, explain
+from xmppd.ctl.guests import plain, shown
+from xmppd.restrict.profiles import review
 
 SOON = 14 * 86_400
 """How many seconds before its end a certificate is warned of."""
@@ -120,8 +122,20 @@ def hostWarnings(config: Configuration) -> Iterator[str]:
             yield f"{place}.plain_without_tls: passwords may cross the network in the clear"
         if host.guests != "off":
             yield f'{place}.guests: whoever comes is let in without a password, as a guest of the kind "{host.guests}"'
+            yield from relaxed(host, f"{place}.guest")
         if host.registration == "open":
             yield f"{place}.registration: everybody may make accounts, spammers too"
+
+
+def relaxed(host: HostConfig, place: str) -> Iterator[str]:
+    """What guests may do beyond their profile (C{check guests} shows all they may); paces switched off are told once."""
+    try:
+        verdicts = tuple(review(host))
+    except ConfigurationError:
+        return  # which is an error, told elsewhere
+    for verdict in verdicts:
+        if verdict.change == "relaxed":
+            yield f"{place}.{verdict.key}: {shown(plain(verdict.value))} is more than the profile allows: {verdict.risk}"
 
 
 def certificateWarnings(server: Any) -> Iterator[str]:

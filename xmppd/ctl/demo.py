@@ -58,8 +58,8 @@ accounts = true
 WELCOME = """\
 xmppd serves {domain} on {address}: port {c2s} (STARTTLS), port {c2sTls} (TLS from the start).
 Accounts: {accounts}; each password is the name. admin is the administrator.
-Guests: anybody on this machine is let in WITHOUT a password (SASL ANONYMOUS), and nothing restricts guests yet
-but the limits that everybody has.
+Guests: anybody on this machine is let in WITHOUT a password (SASL ANONYMOUS), restricted as on public servers; what
+that means is shown by: xmppctl --config {config} check guests
 Certificate: made here, so clients have to be told to trust it: {certificate}
 SHA-256 {fingerprint}
 Data: {folder} ({fate})

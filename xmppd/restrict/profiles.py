@@ -69,7 +69,7 @@ PRIVATE: Final = GuestConfig(
     lifetimeSeconds=86_400,
     warningSeconds=300,
     storage=("private", "vcard", "roster", "pubsub", "registration", "block", "upload"),
-    storageBytes=1_048_576,
+    storageBytes=10_485_760,
     banHours=168,
     moderatorBanHours=24,
 )
@@ -98,7 +98,7 @@ SPECIALIZED: Final = GuestConfig(
     lifetimeSeconds=0,
     warningSeconds=300,
     storage=("*",),
-    storageBytes=16_777_216,
+    storageBytes=104_857_600,
     banHours=168,
     moderatorBanHours=0,
 )

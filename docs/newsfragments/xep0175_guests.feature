@@ -1,0 +1,1 @@
+Guests are restricted by one of three profiles, each value of which can be set for each host in ``[host."DOMAIN".guest]``: paces and sizes of each guest and of each address, recipients, rooms, sessions, storage, lifetime, which users and services they may reach, and no other servers; ``xmppctl check guests`` shows what is in force and what relaxations risk.
