@@ -115,12 +115,12 @@ class LanguageTests(SynchronousTestCase):
 class RunTests(ServerCase):
     """What a run says when something goes otherwise."""
 
-    def played(self, text: str) -> str:
-        """The message with which a script fails, or nothing."""
+    def played(self, text: str, **named: str) -> str:
+        """The message with which a script fails, or nothing; C{named} goes to the server."""
         path = Path(self.mktemp())
         path.write_text(text)
         try:
-            Run(read(path), self.serve()).run()
+            Run(read(path), self.serve(**named)).run()
         except Mistake as mistake:
             return str(mistake).replace(path.name, "file")
         return ""
@@ -140,3 +140,34 @@ class RunTests(ServerCase):
         ):
             self.assertIn(words, self.played(text))
         self.assertEqual(self.played(login + "\n# comment\ntime passes 5 s\nRomeo disconnects\n"), "")
+
+    def test_web(self) -> None:
+        """What is different in an answer of the web server: the status, a header, the content."""
+        asks = "Romeo asks the web:\n  GET /nowhere\nRomeo is answered:\n"
+        for answer, words in (
+            ("  200\n", "the status: expected '200', got '404'"),
+            ("  404\n  Allow: GET\n", "Allow: expected 'GET', got 'nothing'"),
+            ("  404\n\n  No.\n", "the content: expected 'No.'"),
+            ("  404\n  Content-Type: text/{any}\n", ""),
+        ):
+            said = self.played(asks + answer, listen='http = ["tcp:5280"]')
+            self.assertEqual((words in said, bool(said)), (True, bool(words)), said)
+
+    def test_bytestreams(self) -> None:
+        """What is different at the proxy: who is let in, and which bytes come."""
+        romeo = "Romeo logs in as romeo/o\nJuliet logs in as juliet/b\n"
+        joined = "".join(f"{who} joins bytestream s from romeo to juliet\n" for who in ("Romeo", "Juliet"))
+        for steps, words in (
+            ("Tybalt joins bytestream s from romeo to juliet\n", "the proxy has not taken the connection"),
+            ("Juliet gets But soft\n", "got: ''"),
+        ):
+            self.assertIn(words, self.played(romeo + joined + steps, more='[proxy."proxy.example.org"]'))
+        refused = "Tybalt is refused bytestream s from romeo to juliet\n"
+        self.assertIn("has taken", self.played(romeo + refused, more='[proxy."proxy.example.org"]'))
+        self.assertEqual(self.played(romeo + joined + refused, more='[proxy."proxy.example.org"]'), "")
+
+    def test_stops(self) -> None:
+        """The server ends what there is."""
+        login = "Romeo logs in as romeo/o\nthe server stops\n"
+        self.assertIn("at the end Romeo has received more", self.played(login))
+        self.assertEqual(self.played(login + "Romeo ignores the rest\nRomeo is disconnected\n"), "")
