@@ -205,6 +205,15 @@ class OwnerlessTests(ArchivedCase):
         self.assertEqual((self.service.rooms, self.facts()), ({}, {}))
 
 
+    def test_unreadable(self) -> None:
+        """A room of which not every affiliation can be read isn't taken for one that nobody owns."""
+        self.found(persistentroom="1")
+        for bare in (self.first.bare, self.second.bare):
+            self.successResultOf(self.store.facts.put(ROOM, storage.AFFILIATIONS, bare, b"?"))
+        self.start()
+        self.assertEqual((list(self.service.rooms), self.room.affiliations), (["cave"], {}))
+
+
 class CrashTests(ArchivedCase):
     """What a server that was killed has left."""
 

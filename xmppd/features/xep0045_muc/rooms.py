@@ -43,6 +43,7 @@ class Room:
     @ivar jid: its bare JID.
     @ivar locked: whether its creator has still to configure it (section 10.1.1).
     @ivar over: whether it is destroyed.
+    @ivar damaged: whether not everything that the store has of it could be read.
     @ivar written: whether anything of it may be in the store.
     @ivar occupants: by nickname.
     @ivar keys: by what nicknames are compared by.
@@ -79,6 +80,7 @@ class Room:
         self.options = options
         self.locked = False
         self.over = False
+        self.damaged = False
         self.written = False
         self.timeout: IDelayedCall | None = None
         self.occupants: dict[str, Occupant] = {}
@@ -218,7 +220,7 @@ class Room:
     def abandoned(self) -> bool:
         """Whether nobody is in it or has anything to do with it any more but those who are banned."""
         there = any(RANK[each] >= RANK[Affiliation.MEMBER] for each in self.affiliations.values())
-        return not there and not self.occupants and not self.locked
+        return not there and not self.occupants and not self.locked and not self.damaged
 
     def goOn(self) -> None:
         """

@@ -316,7 +316,12 @@ class Service:
         Somebody left: a temporary room goes with the last one, and so does a room that stays if nobody has anything to
         do with it any more (L{Room.abandoned}).
         """
-        if not room.over and not room.occupants and (not room.config.persistent or room.abandoned):
+        if room.over or room.occupants:
+            return
+        if room.config.persistent and room.abandoned:
+            log.info("{room} is deleted: nobody owns, administrates or uses it any more", room=room.jid)
+            self.end(room)
+        elif not room.config.persistent:
             self.end(room)
 
     def end(

@@ -99,6 +99,7 @@ class Storage:
                 room.affiliate(bare, Affiliation(kept["affiliation"]))
                 room.setNick(bare, kept.get("nick"))
             except (ValueError, KeyError, TypeError):
+                room.damaged = True
                 log.error("an affiliation of {room} can't be read", room=room.jid)
         await self._fillHats(room)
         subject = await self._facts.get(room.jid, SUBJECT, "")
