@@ -1,0 +1,1 @@
+Owners of chat rooms can make hats and give them to users (XEP-0317).
