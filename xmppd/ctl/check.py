@@ -128,14 +128,15 @@ def hostWarnings(config: Configuration) -> Iterator[str]:
 
 
 def relaxed(host: HostConfig, place: str) -> Iterator[str]:
-    """What guests may do beyond their profile (C{check guests} shows all they may); paces switched off are told once."""
+    """What guests may do beyond their profile; C{check guests} shows all they may. Paces switched off are told once."""
     try:
         verdicts = tuple(review(host))
     except ConfigurationError:
         return  # which is an error, told elsewhere
     for verdict in verdicts:
         if verdict.change == "relaxed":
-            yield f"{place}.{verdict.key}: {shown(plain(verdict.value))} is more than the profile allows: {verdict.risk}"
+            value = shown(plain(verdict.value))
+            yield f"{place}.{verdict.key}: {value} is more than the profile allows: {verdict.risk}"
 
 
 def certificateWarnings(server: Any) -> Iterator[str]:

@@ -218,4 +218,6 @@ def join(host: IHost) -> None:
         host.namespaces.add(NAMESPACE)
 
 
-feature = Feature(name=NAME, specs=(Spec("XEP-0175", "1.2"), Spec("XEP-0205", "1.0.2")), join=join, joins=("host", "rooms"))
+feature = Feature(
+    name=NAME, specs=(Spec("XEP-0175", "1.2"), Spec("XEP-0205", "1.0.2")), join=join, joins=("host", "rooms")
+)
