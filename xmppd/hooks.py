@@ -86,6 +86,8 @@ class Hooks:
     @ivar authenticated: (stream): an avatar was given; observe.
     @ivar binding: (stream, resource): refuse, change (answers the resource to use, or None for a server-made one).
     @ivar bound: (session): observe. The session has no stream if it was revived after a restart of the server.
+    @ivar restored: (): the sessions of before a restart are back, hibernating, and messages whose holder is not are
+        offline messages; observers may answer a Deferred, like those of C{starting}; observe.
     @ivar resumed: (session): a hibernating session has a stream again (XEP-0198 section 5); observe.
     @ivar ended: (session): the session is over and not resumable; observe.
     @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
@@ -122,6 +124,7 @@ class Hooks:
     binding: Hook = field(default_factory=lambda: Hook("binding"))
     loading: Hook = field(default_factory=lambda: Hook("loading"))
     bound: Hook = field(default_factory=lambda: Hook("bound"))
+    restored: Hook = field(default_factory=lambda: Hook("restored"))
     resumed: Hook = field(default_factory=lambda: Hook("resumed"))
     ended: Hook = field(default_factory=lambda: Hook("ended"))
     available: Hook = field(default_factory=lambda: Hook("available"))

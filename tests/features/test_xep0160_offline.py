@@ -38,6 +38,12 @@ class Custody:
         self.rows.append(id)
 
 
+def body(stanza: Any) -> str:
+    """The text of a message."""
+    found = stanza.find("jabber:client body")
+    return str(found.text) if found is not None else ""
+
+
 class OfflineTestCase(SynchronousTestCase):
     """A host with offline messages."""
 
@@ -277,7 +283,9 @@ class DeliveryTests(OfflineTestCase):
         for settled in (False, True):
             custodies: list[Custody] = []
 
-            def custody(session: Any, stanza: Any, settled: bool = settled, made: list[Custody] = custodies) -> ICustody:
+            def custody(
+                session: Any, stanza: Any, settled: bool = settled, made: list[Custody] = custodies
+            ) -> ICustody:
                 made.append(Custody(None if settled else SpooledMessage(JULIET, stanza.raw, 0.0)))
                 return made[-1]  # type: ignore[return-value]
 
@@ -331,6 +339,74 @@ class DeliveryTests(OfflineTestCase):
         self.rig.host.hooks.resumed.notify(session)
         self.assertEqual(len(self.messages(stream)), 1)
 
+    @spec("RFC 6120", "10.1")
+    def test_lostAndResumed(self) -> None:
+        """What comes while a client is gone that has not got everything yet waits behind that."""
+        self.patch(xep0160_offline, "PORTION", 2)
+        for n in range(3):
+            self.say(f"<body>{n}</body>")
+        session, stream = self.rig.bind(BALCONY)
+        stream.queued = 100
+        self.rig.send(session, b"<presence/>")
+        self.assertEqual(len(self.messages(stream)), 2)
+        session.keep = lambda: True
+        session.detached()
+        self.rig.clock.advance(1)
+        self.say("<body>3</body>")
+        session.attach(stream)
+        stream.queued = 0
+        self.rig.host.hooks.resumed.notify(session)
+        self.rig.clock.advance(1)
+        self.assertEqual([body(each) for each in self.messages(stream)], ["2", "3"])
+        self.say("<body>4</body>")
+        self.assertEqual([body(each) for each in self.messages(stream)], ["4"])
+        self.assertFalse(session.receiving)  # type: ignore[attr-defined]
+
+    @spec("RFC 6120", "10.1")
+    def test_restored(self) -> None:
+        """So does what comes after a restart, until the client is back."""
+        account = self.come()[0].account
+        for session in tuple(self.rig.host.sessions[JULIET].values()):
+            session.end()
+        kept = {"rfc6121_im": {"presence": f"<presence from='{BALCONY}'/>"}}
+        session = self.successResultOf(self.rig.host.revive(account, "balcony", kept))
+        self.successResultOf(self.spool.add([SpooledMessage(JULIET, b"<message><body>0</body></message>", 0.0)]))
+        self.successResultOf(Deferred.fromCoroutine(self.rig.host.hooks.restored.settle()))
+        self.say("<body>1</body>")
+        _, stream = self.rig.bind("other@example.org/x")
+        session.attach(stream)
+        self.rig.host.hooks.resumed.notify(session)
+        self.assertEqual([body(each) for each in self.messages(stream)], ["0", "1"])
+
+    def test_restoredWithNothing(self) -> None:
+        """Where there is nothing to get, nothing waits."""
+        account = self.come()[0].account
+        for session in tuple(self.rig.host.sessions[JULIET].values()):
+            session.end()
+        kept = {"rfc6121_im": {"presence": f"<presence from='{BALCONY}'/>"}}
+        session = self.successResultOf(self.rig.host.revive(account, "balcony", kept))
+        self.successResultOf(Deferred.fromCoroutine(self.rig.host.hooks.restored.settle()))
+        self.assertFalse(session.receiving)  # type: ignore[attr-defined]
+
+    @spec("RFC 6120", "10.1")
+    def test_resumedWithoutPresence(self) -> None:
+        """Who has taken leave meanwhile gets what waited, and nothing waits for him any more."""
+        self.test_lostAndResumed()
+        (session,) = self.rig.host.sessions[JULIET].values()
+        stream = session.stream
+        self.patch(xep0160_offline, "PORTION", 1)
+        self.rig.send(session, b"<presence type='unavailable'/>")
+        self.say("<body>5</body>")
+        self.say("<body>6</body>")
+        stream.queued = 100
+        self.rig.send(session, b"<presence/>")
+        session.detached()
+        self.rig.clock.advance(1)
+        session.presence = None
+        session.attach(stream)
+        self.rig.host.hooks.resumed.notify(session)
+        self.assertFalse(session.receiving)  # type: ignore[attr-defined]
+
     @spec("XEP-0203", "5")
     def test_forgedDelay(self) -> None:
         """Nobody can say in our name that a message is old, unless it is a little."""
@@ -340,7 +416,9 @@ class DeliveryTests(OfflineTestCase):
         self.say(BODY + delay.format("example.org", "nonsense"))
         self.say(BODY + delay.format("rooms.example.net", "1999-01-01T00:00:00Z"))
         _, stream = self.come()
-        delays = [[(d.get("from"), d.get("stamp")) for d in m.elements() if d.name == "delay"] for m in self.messages(stream)]
+        delays = [
+            [(d.get("from"), d.get("stamp")) for d in m.elements() if d.name == "delay"] for m in self.messages(stream)
+        ]
         now = ("example.org", "2001-09-09T01:46:40.000Z")
         self.assertEqual(
             delays,
@@ -372,7 +450,9 @@ class OrderTests(OfflineTestCase):
 
     def live(self, session: Any, body: str = "2") -> list[Any]:
         """A message somebody has promised something for; answers the promise."""
-        stanza = fromBytes(f"<message from='romeo@example.org/orchard' to='{JULIET}'><body>{body}</body></message>".encode())
+        stanza = fromBytes(
+            f"<message from='romeo@example.org/orchard' to='{JULIET}'><body>{body}</body></message>".encode()
+        )
         stanza.promise = []
         session.deliver(stanza)
         return stanza.promise

@@ -110,9 +110,12 @@ class _Delivery:
     @ivar unconfirmed: rows that nobody else removes.
     @ivar done: whether the session has got what there was when its priority became non-negative.
     @ivar gate: where live messages wait meanwhile, or None.
+    @ivar working: whether it is being given something just now. There is a gate without that while its connection is
+        lost, or if there was more to give when the server died: it goes on when its client resumes it.
+    @ivar complete: whether it has been given all there was.
     """
 
-    __slots__ = ("done", "gate", "holder", "unconfirmed", "used")
+    __slots__ = ("complete", "done", "gate", "holder", "unconfirmed", "used", "working")
 
     def __init__(self, holder: str) -> None:
         self.holder = holder
@@ -120,6 +123,8 @@ class _Delivery:
         self.used = False
         self.unconfirmed: list[int] = []
         self.done = False
+        self.working = False
+        self.complete = False
 
 
 @implementer(ICustody)
@@ -380,6 +385,19 @@ class OfflineMessages:
         """A client is connected again (XEP-0198): go on, also with what a crash has left."""
         if session.presence is not None and session.priority >= 0 and not session.account.anonymous:
             self._deliver(session, self._deliveryOf(session))
+        else:
+            self._open(session)
+
+    def restored(self) -> Deferred[None]:
+        """Sessions of before a restart are back: what comes for them waits behind what they have to get."""
+        return Deferred.fromCoroutine(self._restored())
+
+    async def _restored(self) -> None:
+        for bare, sessions in tuple(self.host.sessions.items()):
+            for session in sessions.values():
+                if session.presence is not None and session.priority >= 0 and await self.host.spool.count(bare):
+                    delivery = self._deliveryOf(session)
+                    delivery.gate = Gate(session, delivery, self._discard)
 
     def _deliveryOf(self, session: ISession) -> _Delivery:
         delivery: _Delivery | None = session.slots.get(NAME)
@@ -445,10 +463,15 @@ class OfflineMessages:
 
     def _deliver(self, session: ISession, delivery: _Delivery) -> None:
         other = self._serving.get(session.bare)
-        if delivery.gate is not None or (other is not None and self._wants(other)):
+        if delivery.working:
+            return
+        if other is not None and self._wants(other):
+            self._open(session)
             return
         self._serving[session.bare] = session
-        delivery.gate = Gate(session, delivery, self._discard)
+        delivery.working, delivery.complete = True, False
+        if delivery.gate is None:
+            delivery.gate = Gate(session, delivery, self._discard)
         Deferred.fromCoroutine(self._work(session, delivery)).addErrback(self._failed, session).addBoth(
             lambda _: self._served(session)
         )
@@ -457,11 +480,18 @@ class OfflineMessages:
         if self._serving.get(session.bare) is session:
             del self._serving[session.bare]
         delivery: _Delivery = session.slots[NAME]
-        if delivery.gate is not None:
-            delivery.gate.open()
-            delivery.gate = None
+        delivery.working = False
+        if delivery.complete or session.over or session.stream is not None:
+            self._open(session)
         if session.over:
             self._another(session.bare)
+
+    def _open(self, session: ISession) -> None:
+        """Nothing more has to come before live messages."""
+        delivery = self._deliveryOf(session)
+        gate, delivery.gate = delivery.gate, None
+        if gate is not None:
+            gate.open()
 
     def _failed(self, failure: Failure, session: ISession) -> None:
         """Nothing is lost; the next presence or the next session tries again."""
@@ -482,6 +512,7 @@ class OfflineMessages:
                 await self._watchers.setdefault(bare, Deferred())
             rows = await spool.offline(bare, PORTION)
             if not rows and not self._isWriting(bare):
+                delivery.complete = True
                 return
             if rows and self._wants(session):
                 await self._givePortion(session, delivery, rows)
@@ -565,6 +596,7 @@ def join(host: IHost) -> None:
     host.hooks.undeliverable.addChange(offline.take)
     host.hooks.available.addObserver(offline.available)
     host.hooks.resumed.addObserver(offline.resumed)
+    host.hooks.restored.addObserver(offline.restored)
     host.hooks.ended.addObserver(offline.ended)
     host.hooks.removed.addObserver(offline.removed)
     host.inline.bound.append(offline.cleared)

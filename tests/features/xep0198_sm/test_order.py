@@ -5,6 +5,7 @@ The order of messages in the store (RFC 6120 section 10.1): where it refuses for
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
@@ -13,7 +14,7 @@ from tests.features.xep0198_sm import rigging
 from tests.features.xep0198_sm.rigging import ManagementTestCase, body
 from tests.marks import spec
 from xmppd.config import Limits
-from xmppd.features.xep0160_offline import feature as offlineMessages
+from xmppd.features import xep0160_offline
 from xmppd.ixmppd import StoreUnavailable
 from xmppd.wire.stanza import fromBytes
 
@@ -426,7 +427,7 @@ class AnewTests(ManagementTestCase):
     limits = Limits(managementSeconds=300)
 
     def setUp(self) -> None:
-        self.patch(rigging, "offline", offlineMessages)
+        self.patch(rigging, "offline", xep0160_offline.feature)
         super().setUp()
 
     def start(self, seconds: float = 0.0) -> None:
@@ -443,7 +444,12 @@ class AnewTests(ManagementTestCase):
         self._seeds("<enable xmlns='urn:xmpp:sm:3'/>")
 
     def test_forgetful(self) -> None:
-        """Of a client that could resume, and begins a new session."""
+        """Of a client that resumes half of the time, and begins a new session otherwise."""
+        self._seeds("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+
+    def test_forgetfulInPortions(self) -> None:
+        """And gets its offline messages a few at a time."""
+        self.patch(xep0160_offline, "PORTION", 2)
         self._seeds("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
 
     def _seeds(self, enable: str) -> None:
@@ -451,16 +457,30 @@ class AnewTests(ManagementTestCase):
             self.setUp()
             self._random(random.Random(seed), enable.encode())
 
-    def _login(self, enable: bytes) -> None:
+    def _login(self, enable: bytes, resume: bool) -> None:
+        """Juliet comes back, one way or the other."""
         stream = self.stream(JULIET)
+        token, self.token = self.token, None
+        if token and resume:
+            self.negotiate(stream, f"<resume xmlns='urn:xmpp:sm:3' previd='{token}' h='{self.count}'/>".encode())
+            self.turns(20, 0.3)
+            if stream.session is not None:
+                self.here, self.token = stream, token
+                self.rig.send(stream.session, b"<presence/>")
+                return
+            stream = self.stream(JULIET)
         bound = self.rig.host.bind(stream, "balcony")
         self.turns(20, 0.3)
         session = self.successResultOf(bound)
         stream.established(session)
         self.here, self.count = stream, 0
+        stream.queued = self.dice.choice((0, 0, 100))
         if enable:
             self.rig.send(session, enable)
             self.turns()
+            found = re.search(rb" id='([^']*)'", stream.written[-1])
+            self.token = found[1].decode() if found else None
+        self.writer.lagging = self.dice.random() < 0.3
         self.rig.send(session, b"<presence/>")
         self.turns()
 
@@ -484,9 +504,11 @@ class AnewTests(ManagementTestCase):
         self.here.take()
 
     def _random(self, dice: random.Random, enable: bytes) -> None:
+        self.dice = dice
         self.arrived: list[str] = []
         self.here: Any = None
         self.count = 0
+        self.token: str | None = None
         self.romeo = self.client(ROMEO, available=False)
         self.account(JULIET)
         said: list[str] = []
@@ -522,7 +544,7 @@ class AnewTests(ManagementTestCase):
             elif what < 0.93 and here is None:
                 self._write()
                 self.turns(20, 0.3)
-                self._login(enable)
+                self._login(enable, dice.random() < 0.5)
             elif what > 0.95:
                 if here is not None:
                     self._lose(dice)
@@ -532,7 +554,7 @@ class AnewTests(ManagementTestCase):
                 handled = int(answer.split(b" h='")[1].split(b"'")[0])
                 outstanding, base = outstanding[handled - base :], handled
                 if dice.random() < 0.5:
-                    self._login(enable)
+                    self._login(enable, dice.random() < 0.5)
                 for text in outstanding:
                     self.romeo.say(BARE, text)
             else:
@@ -549,7 +571,9 @@ class AnewTests(ManagementTestCase):
             self._lose(dice)
             self.here.cut()
         self.turns(20, 0.3)
-        self._login(enable)
+        self._login(enable, dice.random() < 0.5)
+        self.here.queued = 0
+        self._write()
         self.turns(20, 0.3)
         self._listen()
         self.assertEqual(list(dict.fromkeys(self.arrived)), said)

@@ -379,6 +379,7 @@ class StreamManagement:
             elif session.slots[NAME].expires <= host.clock.seconds():
                 late.append(session)
         await host.spool.releaseUnheld()
+        await host.hooks.restored.settle()
         for session in late:
             session.end()
 
