@@ -462,17 +462,57 @@ class QueueTests(ManagementTestCase):
             self.assertEqual(client.stream.closedWith.condition, StreamCondition.UNSUPPORTED_STANZA_TYPE)
 
     def test_neverAcknowledges(self) -> None:
-        """Too many: the session ends by policy, and every message becomes an offline message."""
+        """
+        Too many: the stream ends by policy, and the session waits to be resumed. It can be sent more, up to a bound;
+        then it ends, too, and every message becomes an offline message.
+        """
+        stream = self.juliet.stream
         for index in range(101):
             if index == 100:
                 self.turns(1, ANSWERING_SECONDS)
             self.romeo.say(JULIET, str(index))
             self.romeo.ask()
-        assert self.juliet.stream.closedWith is not None
-        self.assertEqual(self.juliet.stream.closedWith.condition, StreamCondition.POLICY_VIOLATION)
+        assert stream.closedWith is not None
+        self.assertEqual(stream.closedWith.condition, StreamCondition.POLICY_VIOLATION)
+        self.assertFalse(self.juliet.session.over)
+        self.assertIsNone(self.juliet.session.stream)
         self.turns()
-        self.assertEqual(self.offlineBodies("juliet@example.org"), [str(index) for index in range(101)])
+        self.assertEqual(self.offlineBodies("juliet@example.org"), [])
+        for index in range(101, 100 * STRETCH + 1):
+            self.assertFalse(self.juliet.session.over)
+            self.romeo.say(JULIET, str(index))
+            self.romeo.ask()
+        self.assertTrue(self.juliet.session.over)
+        self.turns()
+        expected = [str(index) for index in range(100 * STRETCH + 1)]
+        self.assertEqual(self.offlineBodies("juliet@example.org"), expected)
         self.assertEqual([record.jid for record in self.records()], [ROMEO])
+
+    @spec("XEP-0198", "5")
+    def test_resumesAfterTooMany(self) -> None:
+        """Who was too slow resumes, and gets everything in order."""
+        self.juliet.take()
+        before = len(self.juliet.got)
+        for index in range(150):
+            if index == 100:
+                self.turns(1, ANSWERING_SECONDS)
+            self.romeo.say(JULIET, str(index))
+        self.assertIn(b"<resumed", self.juliet.resume(before))
+        self.assertEqual(self.juliet.bodies(), [str(index) for index in range(150)])
+
+    def test_tooManyWithoutResumption(self) -> None:
+        """Without resumption the session ends, and every message becomes an offline message."""
+        nurse = self.client("nurse@example.org/kitchen", managed=False)
+        nurse.enable("")
+        for index in range(101):
+            if index == 100:
+                self.turns(1, ANSWERING_SECONDS)
+            self.romeo.say(nurse.full, str(index))
+            self.romeo.ask()
+        assert nurse.stream.closedWith is not None
+        self.assertEqual(nurse.stream.closedWith.condition, StreamCondition.POLICY_VIOLATION)
+        self.turns()
+        self.assertEqual(self.offlineBodies("nurse@example.org"), [str(index) for index in range(101)])
 
     def test_tooManyOctets(self) -> None:
         """Too much is bounded as well."""
@@ -480,9 +520,13 @@ class QueueTests(ManagementTestCase):
             if index == 10:
                 self.turns(1, ANSWERING_SECONDS)
             self.romeo.say(JULIET, f"{index}" + "x" * 10_000)
-        assert self.juliet.stream.closedWith is not None
+        self.assertIsNone(self.juliet.session.stream)
+        while not self.juliet.session.over:
+            index += 1
+            self.romeo.say(JULIET, f"{index}" + "x" * 10_000)
         self.turns()
-        self.assertEqual(len(self.offlineBodies("juliet@example.org")), 11)
+        self.assertEqual(len(self.offlineBodies("juliet@example.org")), index + 1)
+        self.assertLess(index, 10 * STRETCH)
 
     def test_flood(self) -> None:
         """Who answers when it can is not thrown out by who sends much at once; but there is an end to that as well."""

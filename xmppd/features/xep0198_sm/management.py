@@ -355,14 +355,20 @@ class Management:
     def _overflow(self) -> None:
         """
         Too much waits. Whoever sends fastest must not be able to end the session of a client that answers: before it
-        had time for that, what waits may grow further, but not without end.
+        had time for that, what waits may grow further. A client that still hasn't answered then loses its connection,
+        and, if it can resume, nothing else: its session may be sent as much as one that has time to answer. That is the
+        end; beyond it the session ends, too.
         """
-        asked, queue = self._asked, self.queue
-        if asked is not None and self.session.stream is not None and self._now() - asked < ANSWERING_SECONDS:
-            if not queue.exceeds(self._mostEntries * STRETCH, self._mostOctets * STRETCH):
+        stream, asked = self.session.stream, self._asked
+        error = StreamError(StreamCondition.POLICY_VIOLATION, "Too many stanzas are not acknowledged.")
+        if not self.queue.exceeds(self._mostEntries * STRETCH, self._mostOctets * STRETCH):
+            if stream is None or (asked is not None and self._now() - asked < ANSWERING_SECONDS):
+                return
+            if self.resumable:
+                self._giveUp(stream, error)
                 return
         log.info("{session} acknowledges too little", session=self.session.full)
-        self.session.end(StreamError(StreamCondition.POLICY_VIOLATION, "Too many stanzas are not acknowledged."))
+        self.session.end(error)
 
     # --- rows of the spool
 
@@ -492,10 +498,14 @@ class Management:
         """No answer has come: the connection is as good as gone."""
         error = StreamError(StreamCondition.CONNECTION_TIMEOUT, "Acknowledgements were asked for and did not come.")
         if self.resumable:
-            self.letGo(stream, error)
-            self.session.detached()
+            self._giveUp(stream, error)
         else:
             self.session.end(error)
+
+    def _giveUp(self, stream: IClientStream, error: StreamError) -> None:
+        """Close the stream; the session waits to be resumed."""
+        self.letGo(stream, error)
+        self.session.detached()
 
     def letGo(self, stream: IClientStream, error: StreamError) -> None:
         """Close the stream without ending the session."""
