@@ -107,7 +107,7 @@ class RulesTests(SynchronousTestCase):
             order: list[str] = []
             self.watch(rig, name, operation, order)
             getattr(getattr(rig.host, name), operation)(*arguments).addErrback(lambda failure: failure.trap(Missing))
-            self.assertEqual(order, ["ledger", "write"], f"{name}.{operation}")
+            self.assertEqual(order[:2], ["ledger", "write"], f"{name}.{operation}")
             session.end()
             self.assertFalse(mentions(rig.store, GUEST), f"{name}.{operation}")
 
