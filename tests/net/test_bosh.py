@@ -214,12 +214,16 @@ class ExchangeTests(BoshCase):
         self.assertEqual(len(client.post().root), 1)
 
     def test_notFetched(self) -> None:
-        """A client that fetches nothing is given up."""
-        client = self.romeo(self.serveWeb(config="send_queue_bytes = 65536"))
-        for _ in range(3):
-            self.message(client, size=30_000)
+        """A client that fetches nothing is given up, and what it has not fetched is kept for the next."""
+        client = self.romeo(self.serveWeb(config="send_queue_bytes = 65536", requireTLS=False))
+        for number in range(3):
+            self.message(client, f"{number} ", size=30_000)
         self.assertEqual(client.server.host.sessions, {})
-        self.assertTerminated(client.post(), "item-not-found")
+        self.assertTerminated(client.post(), "remote-stream-error")
+        again = client.server.login("romeo", "again", available=False)
+        again.send("<presence/>")
+        bodies = [(each.findtext(BODY) or "")[:2] for each in again.take() if each.tag == MESSAGE]
+        self.assertEqual(bodies, ["0 ", "1 ", "2 "])
 
     def test_waiting(self) -> None:
         """What needs time is waited for, and what is sent meanwhile waits too."""

@@ -432,6 +432,21 @@ class EndTests(WebSocketCase):
         client.server.advance(CLOSING_SECONDS + 1)
         self.assertTrue(client.closed)
 
+    def test_unread(self) -> None:
+        """A client that doesn't read is given up, and what it has not read is kept for the next."""
+        server = self.serveWeb(config="send_queue_bytes = 65536", requireTLS=False)
+        client = self.romeo(server)
+        client.transport.capacity = 0
+        juliet = server.login("juliet", "chamber")
+        for number in range(6):
+            juliet.send(f"<message to='{client.jid}'><body>{number} {'x' * 30_000}</body></message>")
+        self.assertEqual(list(server.host.sessions), [f"juliet@{DOMAIN}"])
+        client.cut()
+        again = server.login("romeo", "again")
+        again.send("<presence/>")
+        bodies = [each.findtext(f"{{{ns.CLIENT}}}body") for each in again.take() if split(each.tag)[1] == "message"]
+        self.assertEqual([each[:2] for each in bodies if each], ["3 ", "4 ", "5 "])  # the others were with the system
+
     def test_cut(self) -> None:
         """A connection that breaks."""
         client = self.romeo()

@@ -9,8 +9,8 @@ from tests.marks import spec
 from xmppd.wire import ns
 from xmppd.wire.element import LANG
 from xmppd.wire.errors import StreamCondition
-from xmppd.wire.framing import FrameParser, standalone, textFrame
-from xmppd.wire.stanza import Stanza
+from xmppd.wire.framing import FrameParser, inStream, messagesIn, standalone, textFrame
+from xmppd.wire.stanza import Stanza, fromBytes
 from xmppd.wire.xmlstream import END, ParserLimits, StreamHeader
 
 OPEN = f"<open xmlns='{ns.FRAMING}' to='example.org' version='1.0'/>".encode()
@@ -188,3 +188,10 @@ class WritingTests(SynchronousTestCase):
             (65536, b"\x81\x7f" + (65536).to_bytes(8, "big")),
         ):
             self.assertEqual(textFrame(b"x" * length), head + b"x" * length)
+
+    def test_readAgain(self) -> None:
+        """What was written can be read again out of the frames, as it was before."""
+        elements = [b"<message to='a'/>", b"<iq>" + b"x" * 200 + b"</iq>", b"<presence>" + b"x" * 70_000 + b"</presence>"]
+        frames = b"\x8a\x02ab".join(textFrame(fromBytes(element).declared()) for element in elements) + b"\x89\x00"
+        self.assertEqual([inStream(message) for message in messagesIn(frames)], elements)
+        self.assertEqual(inStream(b"<a xmlns='u'/>"), b"<a xmlns='u'/>")

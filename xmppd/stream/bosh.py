@@ -45,6 +45,7 @@ from xmppd.stream.framed import CLOSE, FramedStream
 from xmppd.wire import ns
 from xmppd.wire.bosh import RESTART, VERSION, Body, writeBody
 from xmppd.wire.element import LANG, escapeAttribute
+from xmppd.wire.framing import textFrame
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -546,7 +547,14 @@ class BoshSession:
         if not self._givenUp:
             self._givenUp = True
             log.info("connection given up: address={address} reason=does not read", address=self.address)
-            self._clock.callLater(0, self._end)
+            self._clock.callLater(0, self._unread)
+
+    def _unread(self) -> None:
+        waiting = b"".join(map(textFrame, self._queue))
+        self._queue.clear()
+        self._queueBytes = 0
+        if not self.over:
+            self.stream.unread(waiting)
 
     def loseConnection(self) -> None:
         """See L{IStreamTransport}."""

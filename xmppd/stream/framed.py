@@ -12,7 +12,7 @@ from xmppd.ixmppd import IReception, IStreamTransport
 from xmppd.stream.c2s import ClientStream
 from xmppd.wire import ns
 from xmppd.wire.element import escapeAttribute
-from xmppd.wire.framing import FrameParser
+from xmppd.wire.framing import FrameParser, inStream, messagesIn
 from xmppd.wire.stanza import Stanza
 from xmppd.wire.xmlstream import Event, StreamHeader
 
@@ -42,6 +42,10 @@ class FramedStream(ClientStream):
     def transmit(self, stanza: Stanza) -> None:
         """See L{IClientStream}."""
         self.write(stanza.declared())
+
+    def unread(self, waiting: bytes) -> None:
+        """See L{ClientStream.unread}; what waits are frames of a WebSocket."""
+        super().unread(b"".join(map(inStream, messagesIn(waiting))))
 
     def _newParser(self) -> FrameParser:
         return FrameParser(self._parserLimits())

@@ -12,6 +12,7 @@ so understood it means the same to everybody behind the parser.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from struct import pack
 from typing import Final
 
@@ -19,7 +20,7 @@ from xmppd.wire import ns
 from xmppd.wire.element import split
 from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.refusals import tooBig
-from xmppd.wire.stanza import Stanza
+from xmppd.wire.stanza import NAME_LENGTHS, Stanza
 from xmppd.wire.xmlstream import END, Event, ParserLimits, StreamHeader, XMLStreamParser
 
 OPEN: Final = ns.FRAMING + " open"
@@ -30,6 +31,7 @@ _DECLARATION: Final = re.compile(
     rb"""<\?xml[ \t\r\n]+version=(?:"1\.0"|'1\.0')"""
     rb"""(?:[ \t\r\n]+encoding=(?:"([A-Za-z0-9._-]+)"|'([A-Za-z0-9._-]+)'))?[ \t\r\n]*\?>[ \t\r\n]*"""
 )
+_STANZAS: Final = tuple(f"<{kind} xmlns='{ns.CLIENT}'".encode() for kind in NAME_LENGTHS)
 _DECLARED: Final = f" xmlns:stream='{ns.STREAMS}'".encode()
 
 
@@ -157,3 +159,26 @@ def textFrame(payload: bytes) -> bytes:
     if length < 65536:
         return pack("!BBH", 0x81, 126, length) + payload
     return pack("!BBQ", 0x81, 127, length) + payload
+
+
+def messagesIn(frames: bytes) -> Iterator[bytes]:
+    """What was given to L{textFrame}, one after the other, without frames of other kinds between them."""
+    at = 0
+    while at < len(frames):
+        opcode, length = frames[at] & 0x0F, frames[at + 1]
+        at += 2
+        if length > 125:
+            width = 2 if length == 126 else 8
+            length = int.from_bytes(frames[at : at + width], "big")
+            at += width
+        if opcode == 1:
+            yield frames[at : at + length]
+        at += length
+
+
+def inStream(element: bytes) -> bytes:
+    """An element as it was before it was declared for a frame (L{Stanza.declared})."""
+    for start in _STANZAS:
+        if element.startswith(start):
+            return start[: start.index(b" ")] + element[len(start) :]
+    return element

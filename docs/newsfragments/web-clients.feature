@@ -1,0 +1,1 @@
+Clients in web browsers connect by WebSocket (RFC 7395, at ``/xmpp-websocket``) and BOSH (XEP-0124 and XEP-0206, at ``/http-bind``), and find both by ``/.well-known/host-meta`` (XEP-0156); ``[web]`` says which pages may and which reverse proxies are believed.
