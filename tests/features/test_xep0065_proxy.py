@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from twisted.internet.task import Clock
 from zope.interface import implementer
@@ -225,3 +226,24 @@ class LimitTests(ProxyCase):
         self.assertEqual((pace.spend(100), pace.spend(50)), (0.0, 0.5))
         clock.advance(10)
         self.assertEqual((pace.spend(100), pace.spend(300)), (0.0, 3.0))
+
+
+class GuestTests(ProxyCase):
+    """How many streams a guest may have."""
+
+    settings = {"guests": True}
+
+    @spec("mission", "A9")
+    @spec("XEP-0205", "4.4")
+    def test_streams(self) -> None:
+        """No more than the restrictions of the guest's own host allow."""
+        guest = self.bind("guest@example.org/x", guest=True)
+        self.rig.host.guests = cast(Any, SimpleNamespace(allowed=SimpleNamespace(bytestreams=1)))
+        for sid in "ab":
+            self.connect(name(sid, "guest@example.org/x"), 2)
+        self.activate(activation("a"), guest)
+        answer = self.ask(guest, "set", activation("b"), PROXY)
+        self.assertIn(b"<error type='cancel'><resource-constraint ", answer.raw)
+        self.assertIn(b"<resource-limit-exceeded xmlns='urn:xmpp:errors'/>", answer.raw)
+        self.connect(name("c"), 2)
+        self.activate(activation("c"))

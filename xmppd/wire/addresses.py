@@ -4,9 +4,14 @@ IP addresses as they are counted: one party is one IPv4 address, or one /64 of I
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
+REMEMBERED = 10_000
+"""For how many addresses the answer is remembered; each connection asks several times."""
 
+
+@lru_cache(REMEMBERED)
 def counted(address: str) -> str:
     """What an address is counted as: itself, or its /64. What is no address stays as it is."""
     try:
