@@ -277,8 +277,8 @@ class LifeTests(DaemonCase):
         self.assertEqual(self.ctl("user", "list", "--json")[1], [])
         process.send_signal(signal.SIGTERM)
         self.end(process)
-        for path in (self.folder / "data").iterdir():
-            self.assertNotIn(b"wherefore", path.read_bytes())
+        for path in (self.folder / "data").rglob("*"):
+            self.assertNotIn(b"wherefore", path.read_bytes() if path.is_file() else b"")
         assert process.stderr is not None
         self.assertNotIn("wherefore", process.stderr.read())
 
