@@ -9,9 +9,11 @@ import xml.etree.ElementTree as ET
 from tests.marks import spec
 from tests.server import MemoryServer, ServerCase, TestClient
 from xmppd.config import ConfigurationError
+from xmppd.ixmppd import ArchiveQuery
 
 ROOMS = '[rooms."rooms.example.org"]\n'
 USER = "{http://jabber.org/protocol/muc#user}"
+OCCUPANT = "{urn:xmpp:occupant-id:0}occupant-id"
 OPEN = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>"
 
 
@@ -77,6 +79,33 @@ class WholeTests(ServerCase):
         info = rooms.info("cave@rooms.example.org")
         assert info is not None
         self.assertEqual((info["affiliations"], info["occupants"]), ({"romeo@example.org": "owner"}, 1))
+
+    @spec("mission", "A7")
+    @spec("XEP-0421", "4.1")
+    def test_removed(self) -> None:
+        """A later owner of a name has another occupant id, and what the earlier one said names nobody."""
+        server = self.serve(more=ROOMS)
+        romeo = self.made(server)
+
+        def enter() -> tuple[TestClient, str]:
+            juliet = server.login("juliet", "a")
+            (own,) = (each for each in self.enter(juliet, "juliet") if "110" in codes(each))
+            (id,) = (each.attrib["id"] for each in own.iter(OCCUPANT))
+            return juliet, id
+
+        juliet, first = enter()
+        juliet.send("<message type='groupchat' id='m' to='cave@rooms.example.org'><body>secret</body></message>")
+        juliet.disconnect()
+        server.advance(60)
+        juliet, again = enter()
+        self.assertEqual(again, first)
+        self.successResultOf(server.host.registrar.remove("juliet@example.org"))
+        server.advance(60)
+        self.successResultOf(server.host.registrar.create("juliet", "juliet"))
+        self.assertNotEqual(enter()[1], first)
+        page = self.successResultOf(server.store.archives.query("cave@rooms.example.org", ArchiveQuery()))
+        self.assertEqual([each.sender for each in page.messages], [""])
+        self.assertTrue(romeo.take())
 
     def test_stopReading(self) -> None:
         """Who doesn't read is taken out by the bound of the queue, and the others go on."""

@@ -312,6 +312,18 @@ class RaceTests(ArchivedCase):
         self.assertEqual(self.service._mentioned, {})
         self.nothingLeft()
 
+    def test_removedMeanwhile(self) -> None:
+        """An account is removed while it is given an affiliation: it has none then."""
+        self.found(persistentroom="1")
+        self.held()
+        member = f"<item affiliation='member' jid='{self.third.bare}'/>"
+        self.wish(self.first, f"<query xmlns='http://jabber.org/protocol/muc#admin'>{member}</query>")
+        self.service.forgetUser(self.third.bare)
+        self.go()
+        self.assertNotIn(self.third.bare, self.room.affiliations)
+        self.assertNotIn(self.third.bare, self.successResultOf(self.store.facts.all(ROOM, storage.AFFILIATIONS)))
+        self.assertNotIn(self.third.bare, self.service._mentioned)
+
     def test_entering(self) -> None:
         """Who enters while a room is being destroyed is put out with all others, and what he says stays nowhere."""
         self.found(persistentroom="1")

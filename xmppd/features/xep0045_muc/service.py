@@ -479,6 +479,18 @@ class Service:
             room = self.rooms.get(local)
             if room is not None:
                 self._forgetUser(room, bare)
+        for room in tuple(self.rooms.values()):
+            if room.lock.locked:
+                self._forgetAgain(room, bare)
+
+    def _forgetAgain(self, room: Room, bare: str) -> None:
+        """A room is being changed just now, perhaps for a user who is gone: forget him once more behind that."""
+
+        async def work() -> None:
+            async with self.changing(room):
+                self._forgetUser(room, bare)
+
+        Deferred.fromCoroutine(work()).addErrback(lambda failure: failure.trap(StanzaError) and None)
 
     def _forgetUser(self, room: Room, bare: str) -> None:
         """A room knows nothing of a user any more."""
