@@ -120,6 +120,22 @@ class ListTests(HatCase):
         self.assertEqual(len(seen), 2)
         self.assertEqual(hashes(), (hashOf([PROCTOR, TEACHER]),))
 
+    @spec("XEP-0050", "2.2")
+    def test_listed(self) -> None:
+        """Everybody is shown the commands he may use."""
+
+        def nodes(who: Person) -> list[str]:
+            found = who.result("get", f"<query xmlns='{ns.DISCO_ITEMS}' node='{ns.COMMANDS}'/>")
+            assert found is not None
+            self.assertEqual({each.get("jid") for each in found.elements("item")} - {ROOM}, set())
+            return [(each.get("node") or "").rpartition(":")[2] for each in found.elements("item")]
+
+        everything = ["create", "destroy", "list", "assign", "unassign", "list-assigned"]
+        self.assertEqual(nodes(self.first), everything)
+        self.assertEqual((nodes(self.second), nodes(self.third)), (["list"], ["list"]))
+        self.configure(membersonly="1")
+        self.assertEqual(nodes(self.third), [])
+
     @spec("XEP-0317", "3.2")
     @spec("XEP-0050", "2.4")
     def test_stages(self) -> None:

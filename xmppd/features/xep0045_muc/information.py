@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Final
 from xmppd.features.xep0045_muc.affiliations import Affiliation, Role
 from xmppd.features.xep0045_muc.encoding import OCCUPANT_ID_NS
 from xmppd.features.xep0045_muc.forms import INFO as ROOM_INFO
+from xmppd.features.xep0045_muc.hats import COMMANDS as HAT_COMMANDS
 from xmppd.features.xep0045_muc.hats import HASH, HATS_NS, hashOf
 from xmppd.features.xep0045_muc.moderation import MODERATION_NS
 from xmppd.features.xep0045_muc.rooms import Room
-from xmppd.hooks import DiscoInfo, DiscoItem
+from xmppd.hooks import Command, DiscoInfo, DiscoItem
 from xmppd.ixmppd import Request
 from xmppd.wire import forms, ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.jid import JID
 
 if TYPE_CHECKING:
     from xmppd.features.xep0045_muc.requests import Query
@@ -123,13 +125,29 @@ class Information:
         return DiscoInfo(identities, ()).toElement(OWN_NICK)
 
     def items(self, query: Query) -> Element:
-        """Who is in a room isn't told (section 6.5); what moderators may do, to moderators."""
+        """Who is in a room isn't told (section 6.5); which commands there are, to those who may use them."""
         node, room = query.payload.get("node"), query.room
-        if node == ns.COMMANDS and room.standing(query.sender.bare, query.sender.full)[1] is Role.MODERATOR:
-            commands = self._service.host.inboxCommands.values()
+        if node == ns.COMMANDS:
+            commands = self._offered(room, query.sender)
             items = (DiscoItem(room.jid, command.title, command.node).toElement() for command in commands)
             return Element("query", ns.DISCO_ITEMS, {"node": node}, tuple(items))
         return Element("query", ns.DISCO_ITEMS, {} if node is None else {"node": node})
+
+    def _offered(self, room: Room, sender: JID) -> list[Command]:
+        """The commands that somebody may use: those about hats are for owners, but for their list."""
+        affiliation, role = room.standing(sender.bare, sender.full)
+        reads = self._service.mayRead(room.jid, sender) is None
+        offered = []
+        for command in self._service.host.inboxCommands.values():
+            if command.node == f"{HAT_COMMANDS}:list":
+                may = reads or affiliation is Affiliation.OWNER
+            elif command.node.startswith(f"{HAT_COMMANDS}:"):
+                may = affiliation is Affiliation.OWNER
+            else:
+                may = role is Role.MODERATOR
+            if may:
+                offered.append(command)
+        return offered
 
     def listing(self, request: Request) -> Element:
         """The public rooms, in pages (section 6.3, XEP-0059)."""
