@@ -213,6 +213,11 @@ class Stanza:
                 left.append(name)
         return Stanza(self.kind, self.name, dict(self.attrs), left, b"".join((*parts, raw[last:])))
 
+    def strip(self, names: frozenset[str]) -> None:
+        """Take the child elements of these names out, in place: for all who are given this stanza."""
+        clean = self.without(names)
+        self.raw, self.childNames, self._elements = clean.raw, clean.childNames, None
+
     def forNamespace(self, content: str) -> bytes:
         """
         The bytes for a stream whose content namespace is C{content}: verbatim, unless they depend on what the content

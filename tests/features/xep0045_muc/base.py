@@ -153,7 +153,7 @@ class RoomCase(SynchronousTestCase):
         """A submitted configuration; C{name} stands for C{muc#roomconfig_name}."""
         parts = [f"<field var='FORM_TYPE'><value>{CONFIG}</value></field>"] if fields else []
         for key, value in fields.items():
-            var = key if "#" in key else f"muc#roomconfig_{key}"
+            var = key if "#" in key or key.startswith("x-") else f"muc#roomconfig_{key}"
             values = value if isinstance(value, list | tuple) else [value]
             parts.append(f"<field var='{var}'>{''.join(f'<value>{each}</value>' for each in values)}</field>")
         return f"<query xmlns='{OWNER}'><x xmlns='jabber:x:data' type='submit'>{''.join(parts)}</x></query>"

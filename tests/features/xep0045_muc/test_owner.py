@@ -268,6 +268,22 @@ class GuestTests(RoomCase):
         self.assertEqual(len(self.third.take()), 1)
 
 
+class GuestVisitorTests(RoomCase):
+    """A room whose guests may only listen."""
+
+    @spec("mission", "A13")
+    def test_configured(self) -> None:
+        """An owner decides it; accounts speak as before, and so do guests who were given a voice."""
+        self.all(**{"x-roomconfig_guestvisitors": "1"})
+        guest, other = self.person("guest", guest=True), self.person("other")
+        self.assertEqual(item(self.enter(guest, "g")[-2])["role"], "visitor")
+        self.assertEqual(item(self.enter(other, "o")[-2])["role"], "participant")
+        self.setRole(self.first, "g", "participant")
+        self.third.take()
+        self.say(guest, "x")
+        self.assertEqual(len(self.third.take()), 1)
+
+
 class ConfigurationTests(RoomCase):
     """Section 10.2."""
 

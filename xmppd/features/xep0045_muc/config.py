@@ -39,6 +39,7 @@ class RoomConfig:
     @ivar logging: whether what is said is archived.
     @ivar history: most messages of history that who enters gets.
     @ivar slowMode: seconds between two messages of one user (XEP-0500); 0: off.
+    @ivar guestVisitors: whether guests without affiliation may only listen until they are given a voice.
     @ivar creator: bare JID of who made it.
     """
 
@@ -61,6 +62,7 @@ class RoomConfig:
     logging: bool = False
     history: int = 20
     slowMode: int = 0
+    guestVisitors: bool = False
     creator: str = ""
 
     def toBytes(self) -> bytes:

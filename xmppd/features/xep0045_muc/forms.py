@@ -26,6 +26,9 @@ SECRET: Final = "muc#roomconfig_roomsecret"  # noqa: S105
 ADMINS: Final = "muc#roomconfig_roomadmins"
 OWNERS: Final = "muc#roomconfig_roomowners"
 LOGGING: Final = "muc#roomconfig_enablelogging"
+GUESTS: Final = "x-roomconfig_guestvisitors"
+"""Not registered, hence the prefix (XEP-0068 section 3.4)."""
+
 SLOW: Final = "muc#roomconfig_slow_mode_duration"
 
 LONGEST_SLOW: Final = 86400
@@ -220,6 +223,7 @@ def fields(occupantsMost: int, historyMost: int, archive: bool) -> tuple[Field, 
             _writeNumber,
         ),
         Field(SLOW, "slowMode", "text-single", "Slow mode", _number(LONGEST_SLOW), _writeNumber),
+        Field(GUESTS, "guestVisitors", "boolean", "Guests may speak only when they are given a voice", _flag, _writeFlag),
     )
     log = flag("enablelogging", "logging", "Keep an archive of what is said")
     return (*found, log) if archive else found

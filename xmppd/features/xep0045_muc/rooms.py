@@ -155,7 +155,7 @@ class Room:
         if role is Role.MODERATOR or role is Role.NONE:
             return role
         if guest and affiliation is Affiliation.NONE and role is Role.PARTICIPANT:
-            role = self.options.guestRole
+            role = Role.VISITOR if self.config.guestVisitors else self.options.guestRole
         return self.voices.get(bare, role)
 
     def known(self) -> set[str]:

@@ -1,0 +1,1 @@
+Guests leave nothing behind (XEP-0175): whatever lasts of one is noted before it happens, and undone when the guest goes, when nobody resumes its session, or at the start after a crash; contacts, rooms and subscribers are told as if the guest had done it.
