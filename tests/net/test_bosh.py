@@ -216,8 +216,8 @@ class ExchangeTests(BoshCase):
     def test_notFetched(self) -> None:
         """A client that fetches nothing is given up, and what it has not fetched is kept for the next."""
         client = self.romeo(self.serveWeb(config="send_queue_bytes = 65536", requireTLS=False))
-        for number in range(3):
-            self.message(client, f"{number} ", size=30_000)
+        for count in range(3):
+            self.message(client, f"{count} ", size=30_000)
         self.assertEqual(client.server.host.sessions, {})
         self.assertTerminated(client.post(), "remote-stream-error")
         again = client.server.login("romeo", "again", available=False)

@@ -383,6 +383,53 @@ class KeepAliveTests(WebSocketCase):
         self.assertTrue(client.closed)
 
 
+class FeatureTests(WebSocketCase):
+    """What is there over TCP is there."""
+
+    def test_carbons(self) -> None:
+        """Carbons of what another client gets and sends (XEP-0280); what is forwarded can be read by itself."""
+        server = self.serveWeb(requireTLS=False)
+        web = self.romeo(server).available()
+        web.ask("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+        tcp = server.login("romeo", "tower", available=True)
+        web.take()
+        juliet = server.login("juliet", "chamber", available=True)
+        juliet.send(f"<message to='{tcp.jid}' type='chat'><body>A</body></message>")
+        tcp.send(f"<message to='{juliet.jid}' type='chat'><body>B</body></message>")
+        kinds = [split(each[0].tag)[1] for each in web.take()]
+        self.assertEqual(kinds, ["received", "sent"])
+        self.assertIn(b"<message xmlns='jabber:client'", web.messages[-1])
+
+    def test_inactive(self) -> None:
+        """A client that says it is inactive is spared what can wait (XEP-0352)."""
+        server = self.serveWeb(requireTLS=False)
+        web = self.romeo(server).available()
+        juliet = server.login("juliet", "chamber")
+        web.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+        state = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
+        juliet.send(f"<message to='{web.jid}' type='chat'>{state}</message>")
+        self.assertEqual(web.take(), [])
+        juliet.send(f"<message to='{web.jid}' type='chat'><body>A</body></message>")
+        self.assertIn("A", [each.findtext(f"{{{ns.CLIENT}}}body") for each in web.take()])
+
+    def test_together(self) -> None:
+        """What is written in one turn leaves together."""
+        server = self.serveWeb(requireTLS=False)
+        web = self.romeo(server).available()
+        writes: list[int] = []
+        arrived = web.arrived
+        web.arrived = lambda data: (writes.append(len(data)), arrived(data))[1]  # type: ignore[method-assign]
+        juliet = server.login("juliet", "chamber")
+        juliet.send(f"<message to='{web.jid}'/>" * 50)
+        self.assertEqual((len(web.take()), len(writes)), (50, 1))
+
+    def test_streams(self) -> None:
+        """The administrator sees it among the others, by the client's address."""
+        client = self.romeo()
+        (connection,) = client.server.server.connections
+        self.assertEqual((connection.address, connection.stream.session.full), (TOLD, client.jid))
+
+
 class EndTests(WebSocketCase):
     """Ends of WebSockets."""
 

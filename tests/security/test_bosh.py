@@ -119,6 +119,18 @@ class CostTests(BoshAttack):
             answer = client.post(payload)
             self.assertGone(answer, "remote-stream-error" if condition else "bad-request")
 
+    def test_queries(self) -> None:
+        """Many requests that cost much, in one body, are answered bit by bit."""
+        client = BoshClient(self.server)
+        client.login("mallory")
+        query = f"<iq type='get' id='d' to='{DOMAIN}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
+        answers = [client.post(query * 250)]
+        for _ in range(10):
+            self.server.advance(2)
+            answers.append(client.post())
+        self.server.advance(60)
+        self.assertEqual(sum(len(each.root) for each in answers if each.answered), 250)
+
     def test_sessions(self) -> None:
         """Sessions are bounded by address, and go by themselves."""
         server = self.serve("connections_per_address = 5", listen='http = ["tcp:5280"]')

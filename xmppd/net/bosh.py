@@ -180,8 +180,10 @@ class Bosh:
         pending.agree(session.agreed.content)
         pending.session = session
         self._turns.reading = True
-        session.received(rid, body, pending, len(data))
-        self._turns.endOfRead()
+        try:
+            session.received(rid, body, pending, len(data))
+        finally:
+            self._turns.endOfRead()
         return pending.held
 
     def _ended(self, headers: Mapping[str, str], condition: str) -> WebResponse:

@@ -34,6 +34,7 @@ import hmac
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 from twisted.logger import Logger
@@ -41,6 +42,7 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import IReception, IStreamTransport
 from xmppd.stream.boshterms import MAX_PAUSE, POLLING, Agreed, number
+from xmppd.stream.c2s import SLICE, SLICE_SECONDS
 from xmppd.stream.framed import CLOSE, FramedStream
 from xmppd.wire import ns
 from xmppd.wire.bosh import RESTART, VERSION, Body, writeBody
@@ -170,6 +172,7 @@ class BoshSession:
         self._absence: float | None = None
         self._patience: IDelayedCall | None = None
         self._slowed: IDelayedCall | None = None
+        self._sooner: IDelayedCall | None = None
         self.stream = FramedStream(self, reception)
         if secure:
             self.stream.encrypted()
@@ -377,13 +380,27 @@ class BoshSession:
         if self._working:
             return
         self._working = True
+        begun, acted = monotonic(), 0
         try:
             while self._inbox and not self._pauses and not self.stream.closed:
                 frame = self._inbox.popleft()
                 self._inboxBytes -= len(frame)
                 self.stream.dataReceived(frame)  # catches whatever goes wrong
+                acted += 1
+                if acted % SLICE == 0 and monotonic() - begun > SLICE_SECONDS:
+                    self._pauseForOthers()
         finally:
             self._working = False
+
+    def _pauseForOthers(self) -> None:
+        """Go on in another turn of the reactor."""
+        if self._sooner is None:
+            self.pauseReading()
+            self._sooner = self._clock.callLater(0, self._goOnSooner)
+
+    def _goOnSooner(self) -> None:
+        self._sooner = None
+        self.resumeReading()
 
     def _slowDown(self, octets: int, payloads: int) -> None:
         """Don't read for a while if more has come than the pace allows."""
@@ -514,10 +531,10 @@ class BoshSession:
         if self.over:
             return
         self.over = True
-        for call in (self._patience, self._slowed):
+        for call in (self._patience, self._slowed, self._sooner):
             if call is not None and call.active():
                 call.cancel()
-        self._patience = self._slowed = None
+        self._patience = self._slowed = self._sooner = None
         self._held.clear()
         self._early.clear()
         self._answered.clear()
