@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.doubles import CountingEntropy
 from tests.marks import spec
 from tests.server import DOMAIN, MemoryServer, ServerCase, TestClient, auth, split, streamHeader
 from xmppd.config import Limits
@@ -956,3 +957,46 @@ class RestartTests(ServerCase):
             self.assertEqual(answers, expected)
         assert expected is not None
         self.assertEqual(expected[-1], [("romeo@example.org/r", "<O \N{SNOWMAN} Romeo>")])
+
+
+class HoldingTests(SynchronousTestCase):
+    """What is written while a login is at work."""
+
+    def setUp(self) -> None:
+        self.transport = FakeTransport()
+        reception = SimpleNamespace(clock=Clock(), limits=Limits(), entropy=CountingEntropy(), requireTLS=False)
+        self.stream = ClientStream(self.transport, reception)  # type: ignore[arg-type]
+
+    def test_order(self) -> None:
+        """It comes behind what is said first, in order."""
+        self.stream.hold()
+        self.stream.write(b"c")
+        self.stream.write(b"d")
+        self.assertEqual(self.transport.written, b"")
+        self.stream.release(b"a", b"b")
+        self.stream.write(b"e")
+        self.assertEqual(self.transport.written, b"abcde")
+
+    def test_notHeld(self) -> None:
+        """Without anything held it is just written."""
+        self.stream.release(b"a", b"b")
+        self.assertEqual(self.transport.written, b"ab")
+
+    def test_closed(self) -> None:
+        """A stream that ends says nothing of what was held; nor does it say anything later."""
+        self.stream.hold()
+        self.stream.write(b"c")
+        self.stream.close(StreamError(StreamCondition.POLICY_VIOLATION))
+        self.stream.release(b"a")
+        self.stream.hold()
+        self.stream.write(b"b")
+        _, _, written = self.transport.written.partition(b"?><stream:stream ")
+        self.assertRegex(written, b"^[^>]*><stream:error>.*</stream:error></stream:stream>$")
+
+    def test_bound(self) -> None:
+        """Nobody can make it grow without end."""
+        self.stream.hold()
+        for _ in range(1100):
+            self.stream.write(b"x" * 1000)
+        self.assertTrue(self.stream.closed)
+        self.assertIn(b"<resource-constraint", self.transport.written)
