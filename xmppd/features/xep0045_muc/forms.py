@@ -223,7 +223,7 @@ def fields(occupantsMost: int, historyMost: int, archive: bool) -> tuple[Field, 
             _writeNumber,
         ),
         Field(SLOW, "slowMode", "text-single", "Slow mode", _number(LONGEST_SLOW), _writeNumber),
-        Field(GUESTS, "guestVisitors", "boolean", "Guests may speak only when they are given a voice", _flag, _writeFlag),
+        Field(GUESTS, "guestVisitors", "boolean", "Guests may speak only when given a voice", _flag, _writeFlag),
     )
     log = flag("enablelogging", "logging", "Keep an archive of what is said")
     return (*found, log) if archive else found
