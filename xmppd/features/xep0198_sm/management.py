@@ -35,6 +35,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.features.xep0198_sm.avatars import handOver
 from xmppd.features.xep0198_sm.estate import Estate
 from xmppd.features.xep0198_sm.farewell import Farewell, ackBytes
 from xmppd.features.xep0198_sm.queue import (
@@ -52,7 +53,6 @@ from xmppd.features.xep0198_sm.settlement import Settlement, later, settled
 from xmppd.features.xep0198_sm.spooling import Spooling
 from xmppd.ixmppd import (
     IClientStream,
-    IReturningGuest,
     ISession,
     ManagedSessionRecord,
     SpooledMessage,
@@ -603,16 +603,11 @@ class Management:
             log.warn("messages of {session} keep their old numbers", session=self.session.full)
 
     def _attach(self, stream: IClientStream, answer: Callable[[int], bytes]) -> None:
-        """The new stream is the session's from now on, and its avatar too; but a guest's avatar has no second."""
+        """The new stream is the session's from now on, and its avatar too."""
         session = self.session
         self._cancelExpiry()
         self.expires = 0.0
-        old, new = session.account, stream.account
-        if IReturningGuest.providedBy(new):
-            stream.account = old
-        elif new is not None and new is not old:
-            session.account = new
-            old.logout()
+        handOver(session, stream)
         self.told = self.settled
         session.attach(stream)
         stream.write(answer(self.settled))
