@@ -196,13 +196,11 @@ class _Migrated:
         self.patch(migration, "REVISIONS", REVISIONS[:3])
         self.store = openedStore(self.url)
         await self.store.open()
-        connection: Any = self.store._backend.connectWriter()
-        connection.execute(
+        await self.store.close()
+        self.execute(
             "INSERT INTO archive (owner, id, stamp, peer, peer_digest, resource, resource_digest, sender, stanza)"
             f" VALUES ('{ROOM}', '{archived(1).id}', 1.0, '', '', '', '', '{ROMEO}', '')"
         )
-        connection.close()
-        await self.store.close()
         self.patch(migration, "REVISIONS", REVISIONS)
         self.store = openedStore(self.url)
         self.addCleanup(self.store.close)
