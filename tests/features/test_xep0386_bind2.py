@@ -101,6 +101,17 @@ class BindTests(LaterCase):
         second, _ = self.login(plain("romeo"), MANAGED)
         self.assertEqual(list(self.server.host.sessions["romeo@example.org"]), [second.jid.partition("/")[2]])
 
+    def test_nothingLost(self) -> None:
+        """What the earlier session didn't acknowledge comes to the new one when that is available."""
+        first, _ = self.login(plain("romeo"), MANAGED)
+        first.cut()
+        juliet = self.server.connect().login("juliet")
+        juliet.send(f"<message to='{first.jid}' id='m1' type='chat'><body>x</body></message>")
+        second, _ = self.login(plain("romeo"), MANAGED)
+        second.take()
+        second.send("<presence/>")
+        self.assertIn("m1", [each.get("id") for each in second.take()])
+
     def test_refused(self) -> None:
         """A host that wants no more sessions: the login fails, and says why."""
         self.server = self.serve(tls=True, config="resources_per_account = 1\n")

@@ -19,7 +19,15 @@ from typing import Final
 from zope.interface import implementer
 
 from xmppd.hooks import Feature, Spec
-from xmppd.ixmppd import IClientStream, IHost, ILogin, ILoginFeature, ISession, StoreUnavailable
+from xmppd.ixmppd import (
+    IClientStream,
+    IHost,
+    ILogin,
+    ILoginFeature,
+    IReturningGuest,
+    ISession,
+    StoreUnavailable,
+)
 from xmppd.wire import ns
 from xmppd.wire.element import Element, escapeAttribute
 from xmppd.wire.errors import SASLCondition, SASLError, StanzaError, StreamCondition, StreamError
@@ -74,7 +82,9 @@ class Bind2:
         try:
             return await self._host.bind(stream, self._resource(tag))
         except StanzaError as error:
-            raise SASLError(SASLCondition.TEMPORARY_AUTH_FAILURE, error.text or error.condition) from error
+            gone = IReturningGuest.providedBy(stream.account)  # or as good as gone: only another guest gets in
+            condition = SASLCondition.CREDENTIALS_EXPIRED if gone else SASLCondition.TEMPORARY_AUTH_FAILURE
+            raise SASLError(condition, error.text or error.condition) from error
         except StoreUnavailable:
             raise SASLError(SASLCondition.TEMPORARY_AUTH_FAILURE) from None
 

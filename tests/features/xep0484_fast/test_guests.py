@@ -88,6 +88,24 @@ class ReloadTests(ReloadCase):
         self.assertEqual(len(self.server.host.sessions), 2)
 
     @spec("mission", "A12")
+    def test_notGone(self) -> None:
+        """Nothing of what the guest has done is undone, and others see nobody leave."""
+        departed: list[str] = []
+        self.patch(self.server.host.ledger, "departed", departed.append)
+        juliet = self.server.connect().login("juliet").available()
+        self.page.send(f"<presence to='{juliet.jid}'/>")
+        juliet.take()
+        for _ in range(3):
+            self.page.cut()
+            self.page, self.token = self.reload()
+        self.assertEqual([split(each.tag)[1] for each in juliet.take()], [])
+        self.assertEqual(departed, [])
+        self.page.send("</stream:stream>")
+        self.page.cut()
+        self.assertEqual([each.get("type") for each in juliet.take()], ["unavailable"])
+        self.assertEqual(departed, [self.bare])
+
+    @spec("mission", "A12")
     def test_manyTimes(self) -> None:
         """Again and again, each time with the token of the time before."""
         tokens = {self.token}
@@ -223,6 +241,19 @@ class AnotherSessionTests(ReloadCase):
         success = self.succeeds(answers)
         self.assertIsNotNone(success.find(f"{{{SM}}}failed"))
         self.assertEqual(identity(success).partition("/")[0], self.bare)
+
+    def test_asGoodAsGone(self) -> None:
+        """
+        Who claims to have less than it has acknowledged can't go on with the session: that ends, and the guest with it.
+        The page is told that its token is of no use any more.
+        """
+        juliet = self.server.connect().login("juliet")
+        juliet.send(f"<message to='{self.jid}' type='chat'><body>x</body></message>")
+        self.page.send(f"<a xmlns='{SM}' h='1'/>")
+        client, (failure, *_rest) = self.use(self.token, resume(self.previd, 0) + BIND)
+        self.assertEqual(split(failure[0].tag), (ns.SASL, "credentials-expired"))
+        self.assertTrue(client.streamClosed)
+        self.assertNotIn(self.bare, self.server.host.sessions)
 
     def test_banned(self) -> None:
         """Who was banned doesn't come back by a token."""
