@@ -24,6 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.daemon import CONFIGURATION, DEADLINE, DOMAIN, ROOT, Daemon, mistakes, run
 from tests.marks import spec
+from tests.web import upgrade
 from xmppd.wire import ns
 
 LISTEN = """\
@@ -43,15 +44,17 @@ class WebTestCase(SynchronousTestCase):
 
     @ivar ports: of its listeners, by option.
     @ivar expected: what may appear in lines of the log that would be mistakes otherwise.
+    @ivar listen: lines of C{[listen]}, and what follows.
     """
 
     expected: tuple[str, ...] = ()
+    listen = LISTEN
 
     def setUp(self) -> None:
         """Start it, with two accounts."""
         folder = Path(tempfile.mkdtemp(prefix="xmppd-"))
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        configuration = CONFIGURATION.replace('c2s_tls = ["tcp:{tlsPort}:interface=127.0.0.1"]\n', LISTEN)
+        configuration = CONFIGURATION.replace('c2s_tls = ["tcp:{tlsPort}:interface=127.0.0.1"]\n', self.listen)
         self.daemon = Daemon(folder, configuration)
         self.addCleanup(self.daemon.kill)
         self.daemon.start()
@@ -168,6 +171,35 @@ class HostMetaTests(WebTestCase):
         url = f"://{DOMAIN}:{self.ports['listen.https']}/"
         self.assertEqual(links["urn:xmpp:alt-connections:websocket"], f"wss{url}xmpp-websocket")
         self.assertEqual(links["urn:xmpp:alt-connections:xbosh"], f"https{url}http-bind")
+
+
+class LoadBalancerTests(WebTestCase):
+    """This machine is a load balancer that speaks the PROXY protocol."""
+
+    listen = 'proxy_protocol = ["127.0.0.1"]\n' + LISTEN
+
+    def balanced(self, port: int) -> socket.socket:
+        """A connection that was passed on."""
+        connection = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        self.addCleanup(connection.close)
+        connection.sendall(b"PROXY TCP4 198.51.100.1 127.0.0.1 40000 5222\r\n")
+        return connection
+
+    def test_told(self) -> None:
+        """The client's address is the told one: over TCP, with TLS from the start, and over HTTPS."""
+        header = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='{DOMAIN}' version='1.0'>".encode()
+        clear = self.balanced(self.daemon.port)
+        direct = self.trusting().wrap_socket(self.balanced(self.daemon.tlsPort), server_hostname=DOMAIN)
+        self.addCleanup(direct.close)
+        for connection in (clear, direct):
+            connection.sendall(header)
+            self.assertIn(b"<stream:stream ", connection.recv(65536))
+        web = self.trusting().wrap_socket(self.balanced(self.ports["listen.https"]), server_hostname=DOMAIN)
+        self.addCleanup(web.close)
+        web.sendall(upgrade())
+        self.assertTrue(web.recv(65536).startswith(b"HTTP/1.1 101 "))
+        addresses = [each["address"] for each in self.daemon.streams()]
+        self.assertEqual(addresses, ["198.51.100.1:40000"] * 3)
 
 
 class NodeTests(WebTestCase):

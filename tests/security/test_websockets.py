@@ -6,6 +6,7 @@ Each is made by a client that has logged in and by one that hasn't.
 
 from __future__ import annotations
 
+from random import Random
 from typing import ClassVar
 
 from tests.marks import spec
@@ -194,6 +195,22 @@ class FloodTests(WebSocketAttack):
             client.octets(masked(9, b"x" * 120) * 200)
         server.advance(1)
         self.assertTrue(client.closed)
+
+
+class NoiseTests(WebSocketAttack):
+    """Whatever comes."""
+
+    def test_noise(self) -> None:
+        """Octets, and frames, drawn by lot: nothing is logged as a mistake, and others don't notice."""
+        lots = Random(7395)
+        for number in range(90):
+            client = self.socket(("connected", "opened", "bound")[number % 3])
+            for _ in range(5):
+                noise = lots.randbytes(lots.randrange(1, 300))
+                frame = masked(lots.randrange(16), noise[:125], bool(lots.randrange(2)), lots.choice((0, 0, 0, 0x40)))
+                client.octets(lots.choice((noise, frame, masked(1, b"<a>" + noise), masked(1, PING))))
+            client.cut()
+        self.assertEqual(len(self.server.server.connections), 2)
 
 
 class PaceTests(WebSocketAttack):

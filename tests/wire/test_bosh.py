@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
 from xmppd.wire import ns
-from xmppd.wire.bosh import PAYLOADS, RESTART, BadBody, Body, readBody, writeBody
+from xmppd.wire.bosh import DEPENDENT, PAYLOADS, RESTART, BadBody, Body, readBody, writeBody
 from xmppd.wire.element import LANG, parse
 from xmppd.wire.xmlstream import ParserLimits
 
@@ -43,24 +43,37 @@ class ReadTests(SynchronousTestCase):
     def test_payloads(self) -> None:
         """Payloads mean the same by themselves as they did in the body."""
         for payload, expected in (
-            (b"<message xmlns='jabber:client' to='a'><body>x&amp;</body></message>", b"<message to='a'><body>x&amp;</body></message>"),
+            (b"<message xmlns='jabber:client' to='a'><body>x&amp;</body></message>", None),
             (b"<message to='a'><body>x</body></message>", b"<message to='a'><body>x</body></message>"),
             (
                 b"<iq><query xmlns='jabber:iq:roster'><item/></query></iq>",
                 b"<iq><query xmlns='jabber:iq:roster'><item/></query></iq>",
             ),
             (
-                b"<message xmlns='jabber:client'><body %b/></message>" % XMLNS,
-                b"<message><body xmlns='http://jabber.org/protocol/httpbind'/></message>",
+                b"<message><body xmlns='jabber:client'/><a xmlns='u'><body %b/></a></message>" % XMLNS,
+                b"<message><body xmlns='http://jabber.org/protocol/httpbind'/><a xmlns='u'><body %b/></a></message>" % XMLNS,
             ),
-            (b"<a xmlns='u'>x</a>", b"<a xmlns='u'>x</a>"),
+            (b"<iq xmlns='jabber:client'><a %b/></iq>" % XMLNS, None),
+            (b"<a xmlns='u'>x</a>", None),
             (b"<a xmlns=''/>", b"<a xmlns=''/>"),
             (b"<c:message xmlns:c='jabber:client'/>", b"<message/>"),
         ):
             (found,) = read(b"<body %b>%b</body>" % (XMLNS, payload)).payloads
-            self.assertEqual(found, expected)
+            self.assertEqual(found, payload if expected is None else expected)
         both = b"<body xmlns:p='u' %b> <p:a><p:b/></p:a>\n<presence/> </body>" % XMLNS
         self.assertEqual(read(both).payloads, (b"<a xmlns='u'><b/></a>", b"<presence/>"))
+
+    def test_prefixes(self) -> None:
+        """What uses a prefix of the body gets it declared; what only looks so doesn't change its meaning."""
+        for payload, expected in (
+            (b"<iq xmlns='jabber:client'><p:a/></iq>", b"<iq><a xmlns='u'/></iq>"),
+            (b"<iq xmlns='jabber:client' id='p:x'/>", b"<iq id='p:x'/>"),
+            (b"<iq xmlns='jabber:client'><stream:a/></iq>", b"<iq xmlns='jabber:client'><stream:a/></iq>"),
+        ):
+            start = b"<body xmlns:p='u' xmlns:stream='%b' %b>" % (ns.STREAMS.encode(), XMLNS)
+            self.assertEqual(read(start + payload + b"</body>").payloads, (expected,))
+        other = b"<b:body xmlns:b='%b' xmlns='jabber:client'><iq/></b:body>" % ns.HTTP_BIND.encode()
+        self.assertEqual(read(other).payloads, (b"<iq/>",))
 
     @spec("XEP-0124", "6")
     def test_bad(self) -> None:
@@ -93,6 +106,9 @@ class ReadTests(SynchronousTestCase):
     def test_limits(self) -> None:
         """The limits are those of streams, and one for how many payloads there are."""
         self.assertEqual(len(read(b"<body %b>%b</body>" % (XMLNS, b"<a/>" * PAYLOADS)).payloads), PAYLOADS)
+        elements = b"<a/>" * (DEPENDENT + 1)
+        self.assertRaises(BadBody, read, b"<body %b><iq>%b</iq></body>" % (XMLNS, elements))
+        read(b"<body %b><iq xmlns='jabber:client'>%b</iq></body>" % (XMLNS, elements))
         limits = ParserLimits(stanzaBytes=1000, headBytes=1000, depth=5)
         for data in (
             b"<body %b>%b</body>" % (XMLNS, b"<a/>" * (PAYLOADS + 1)),

@@ -19,13 +19,16 @@ from xmppd.wire import ns
 from xmppd.wire.element import escapeAttribute, parse
 from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.refusals import tooBig, tooMany
-from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, Stanza, renamed
+from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza, renamed
 from xmppd.wire.xmlstream import ParserLimits, StreamEnd, StreamHeader, XMLStreamParser
 
 BODY: Final = ns.HTTP_BIND + " body"
 
 PAYLOADS: Final = 256
 """How many payloads a body may have: they are acted on in one turn of the reactor."""
+
+DEPENDENT: Final = 4000
+"""How many elements a payload may have that doesn't declare its namespaces itself: it has to be written again."""
 
 RESTART: Final = ns.XBOSH + " restart"
 VERSION: Final = ns.XBOSH + " version"
@@ -67,6 +70,11 @@ class _BodyParser(XMLStreamParser):
         self._default = self._prefixes.get(None, "")
         self._header = StreamHeader(attrs, ns.CLIENT)
         self._kinds = {f"{space} {kind}": kind for kind in NAME_LENGTHS for space in (ns.CLIENT, ns.HTTP_BIND)}
+        self._uses = tuple(
+            prefix.encode() + b":"
+            for prefix, uri in self._prefixes.items()
+            if prefix not in (None, "xml") and (prefix, uri) != ("stream", ns.STREAMS)
+        )
         self._boundary = tag.end()
         self._namespaces = 0
         self._events.append(self._header)
@@ -77,6 +85,12 @@ class _BodyParser(XMLStreamParser):
         super()._complete()
 
     def _normalised(self, kind: str, raw: bytes) -> Stanza:
+        """A payload that doesn't depend on the body."""
+        own = self._stanzaName.startswith(ns.CLIENT + " ") and raw.startswith(STARTS[kind])
+        if own and not any(use in raw for use in self._uses):
+            return Stanza(kind, self._stanzaName, {}, (), raw)
+        if self._elements + len(self._childNames) > DEPENDENT:
+            raise tooMany(DEPENDENT, "elements that depend on the body's namespaces")
         prefixes = {prefix: uri for prefix, uri in self._prefixes.items() if prefix not in (None, "xml")}
         tree = parse(raw, self._default, tuple(prefixes.items()))
         if tree.ns == ns.HTTP_BIND:
