@@ -1088,7 +1088,10 @@ class ILedger(Interface):
     """
 
     def arrived(bare: str, home: IHost) -> None:
-        """A guest is about to be bound. Per session."""
+        """A guest is about to be bound, and doesn't depart before it is L{settled}. Per session."""
+
+    def settled(bare: str) -> None:
+        """The guest has been bound, or couldn't be."""
 
     def departed(bare: str) -> None:
         """

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from tests.doubles import FailingStore
 from tests.leaving import ROOM, SERVICES, TUNE, live, prepare
 from tests.marks import spec
-from tests.route.test_ledger import mentions
+from tests.route.test_ledger import Counting, mentions
 from tests.server import MemoryServer, ServerCase
 from xmppd.store.memory import MemoryStore
 
@@ -207,3 +207,26 @@ class OutageTests(ServerCase):
         server.advance(5)
         kinds: Deferred[Any] = store.facts.kinds(bare)
         self.assertEqual(self.successResultOf(kinds), {})
+
+
+@spec("mission", "A7")
+class CostTests(ServerCase):
+    """What it costs to be a guest who leaves nothing."""
+
+    def test_nothing(self) -> None:
+        """Neither login nor presence nor a visit to a room nor the end asks the store anything."""
+        store = Counting(MemoryStore())
+        server = self.serve(host=HOST, more=MORE, listen='http = ["tcp:8080"]', store=store)
+        juliet = Person(server, "juliet", "balcony")
+        prepare(juliet)
+        server.advance(60)
+        store.asked.clear()
+        guest = Person(server, None, "web")
+        guest.say("<presence/>")
+        guest.say("<presence to='lobby@rooms.example.org/g'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        guest.say(f"<presence to='{ROOM}/g'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        guest.say("<message to='juliet@example.org/balcony' type='chat'><body>Juliet!</body></message>")
+        guest.client.disconnect()
+        server.advance(60)
+        self.assertEqual(store.asked, [])
+        self.assertFalse(server.server.ledger.knows(guest.jid.partition("/")[0]))

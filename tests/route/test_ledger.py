@@ -28,6 +28,7 @@ from xmppd.ixmppd import (
 )
 from xmppd.route.ledger import GONE, KIND, RULES, Free, Ledger, Reads, Writes
 from xmppd.store.memory import MemoryStore
+from xmppd.wire.errors import StanzaCondition, StanzaError
 
 GUEST = "11111111-1111-4111-8111-111111111111@example.org"
 JULIET = "juliet@example.org"
@@ -47,6 +48,14 @@ class Counting:
         """See L{IStore}."""
         self.asked.append("forget")
         return self._store.forget(owner)
+
+    def open(self) -> Any:
+        """See L{IStore}."""
+        return self._store.open()
+
+    def close(self) -> Any:
+        """See L{IStore}."""
+        return self._store.close()
 
 
 class _CountingPart:
@@ -281,6 +290,29 @@ class LedgerTests(SynchronousTestCase):
         other.end()
         self.assertEqual(len(self.heard), 1)
 
+    def test_replaced(self) -> None:
+        """A guest that comes back and replaces its only session hasn't gone meanwhile."""
+        one, _ = self.rig.bind(GUEST + "/web", guest=True)
+        self.put()
+        other, _ = self.rig.bind(GUEST + "/web", guest=True)
+        self.assertTrue(one.over)
+        self.assertEqual((self.heard, self.ledger.isGone(GUEST)), ([], False))
+        self.successResultOf(self.put())
+        other.end()
+        self.assertEqual(len(self.heard), 1)
+
+    def test_notBound(self) -> None:
+        """Who can't be bound leaves nothing in memory either."""
+        self.host.hooks.binding.addRefusal(lambda stream, resource: StanzaError(StanzaCondition.NOT_ALLOWED))
+        self.assertRaises(StanzaError, self.rig.bind, GUEST + "/web", guest=True)
+        self.assertFalse(self.ledger.knows(GUEST))
+
+    def test_endedAtOnce(self) -> None:
+        """A session that is ended while it is bound is a departure."""
+        self.host.hooks.bound.addObserver(lambda session: session.end())
+        self.rig.bind(GUEST + "/web", guest=True)
+        self.assertFalse(self.ledger.knows(GUEST))
+
     def test_taken(self) -> None:
         """While a guest is being undone nobody gets its name, and for a while after."""
         session, _ = self.rig.bind(GUEST + "/web", guest=True)
@@ -366,6 +398,7 @@ class LedgerTests(SynchronousTestCase):
         for number in range(GONE + 1):
             bare = f"{number}@example.org"
             self.ledger.arrived(bare, self.host)
+            self.ledger.settled(bare)
             self.ledger.departed(bare)
         self.assertEqual([self.ledger.isGone(f"{number}@example.org") for number in (0, 1)], [False, True])
 

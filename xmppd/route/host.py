@@ -442,13 +442,23 @@ class Host:
     async def _bind(self, stream: IClientStream, resource: str | None) -> ISession:
         account = stream.account
         assert account is not None
+        if not account.anonymous:
+            return await self._bindFor(stream, account, resource)
+        bare = account.jid.bare
+        if self.ledger.isGone(bare):
+            raise StanzaError(StanzaCondition.NOT_ALLOWED, "This guest has gone.")
+        self.ledger.arrived(bare, self)
+        try:
+            return await self._bindFor(stream, account, resource)
+        finally:  # until now a guest whose session was replaced hadn't gone
+            self.ledger.settled(bare)
+            if bare not in self.sessions:
+                self.ledger.departed(bare)
+
+    async def _bindFor(self, stream: IClientStream, account: IAccount, resource: str | None) -> ISession:
         resource = self._allowedResource(stream, resource)
         bare = account.jid.bare
         full = self._freeResource(bare, resource)
-        if account.anonymous:
-            if self.ledger.isGone(bare):
-                raise StanzaError(StanzaCondition.NOT_ALLOWED, "This guest has gone.")
-            self.ledger.arrived(bare, self)
         if account.anonymous and getattr(account, "fresh", False) and bare not in self.sessions:
             self.blank.add(bare)
         try:

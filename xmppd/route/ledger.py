@@ -315,17 +315,19 @@ class _Guest:
     @ivar home: the guest's domain.
     @ivar rows: the ledger's rows, each with those who wait for it; None if it is in the database.
     @ivar free: whether no account has the name.
+    @ivar arriving: how many of its sessions are being bound.
     @ivar leaving: whether the last session is over.
     @ivar closing: whether everything is being deleted, and nothing may be kept any more.
     """
 
-    __slots__ = ("bare", "closing", "free", "home", "leaving", "rows")
+    __slots__ = ("arriving", "bare", "closing", "free", "home", "leaving", "rows")
 
     def __init__(self, bare: str, home: IHost) -> None:
         self.bare = bare
         self.home = home
         self.rows: dict[Row, list[Deferred[None]] | None] = {}
         self.free = False
+        self.arriving = 0
         self.leaving = False
         self.closing = False
 
@@ -501,6 +503,11 @@ class Ledger:
         """See L{ILedger}."""
         if bare not in self._guests:
             self._guests[bare] = _Guest(bare, home)
+        self._guests[bare].arriving += 1
+
+    def settled(self, bare: str) -> None:
+        """See L{ILedger}."""
+        self._guests[bare].arriving -= 1
 
     def knows(self, bare: str) -> bool:
         """See L{ILedger}."""
@@ -514,7 +521,7 @@ class Ledger:
     def departed(self, bare: str) -> None:
         """See L{ILedger}."""
         guest = self._guests.get(bare)
-        if guest is None or guest.leaving:
+        if guest is None or guest.leaving or guest.arriving:
             return
         guest.leaving = True
         if guest.rows and self._stopping:
