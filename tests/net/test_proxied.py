@@ -62,6 +62,13 @@ class ProxiedTests(ServerCase):
             address = f"{BALANCER} {next(iter(server.clients)).transport.getPeer().port}"
             self.assertEqual(self.address(server), address if source is None else f"{source[0]} {source[1]}")
 
+    def test_loopback(self) -> None:
+        """Another machine's loopback isn't ours: such a connection is the balancer's."""
+        for header in (LINE.replace(b"198.51.100.1", b"127.0.0.1"), b"PROXY TCP6 ::ffff:127.0.0.1 ::1 1 2\r\n"):
+            server = self.serveBalanced()
+            self.balanced(server, header)
+            self.assertEqual(self.address(server).split()[0], BALANCER)
+
     def test_required(self) -> None:
         """Without a header there is no connection."""
         server = self.serveBalanced()

@@ -421,7 +421,7 @@ class WebChannel(_Untyped):  # type: ignore[misc]
         self.address = getattr(peer, "host", None) or "unix"
         super().connectionMade()
         self._expect(HEAD_SECONDS)
-        counted = self.address if not self._fromProxy() else f"{self.address}:{getattr(peer, 'port', 0)}"
+        counted = self.address if not self._fromProxy() else f"{self.address} {getattr(peer, 'port', 0)}"
         refusal = self.shared.admission.connected(counted)
         if refusal is not None:
             log.info("connection refused: address={address} reason={reason}", address=self.address, reason=refusal)

@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, providedBy
 
 from xmppd.ixmppd import IClock
-from xmppd.wire.proxies import UNIX, Networks
+from xmppd.wire.proxies import UNIX, Networks, isLoopback
 from xmppd.wire.proxyheader import BadHeader, ProxyHeader
 
 log = Logger(namespace="xmppd.net")
@@ -77,7 +77,7 @@ class Introduction(Protocol):
         self._cancelDeadline()
         self._header = None
         transport: Any = self.transport
-        if header.source is not None:
+        if header.source is not None and self._isFromElsewhere(header.source[0]):
             address, port = header.source
             kind = IPv6Address if ":" in address else IPv4Address
             transport = ToldTransport(transport, kind("TCP", address, port))
@@ -89,6 +89,14 @@ class Introduction(Protocol):
         inner.makeConnection(transport)
         if rest:
             inner.dataReceived(rest)
+
+    def _isFromElsewhere(self, told: str) -> bool:
+        """
+        Whether the connection is another's than the balancer's: on another machine its loopback isn't ours, which is
+        trusted in other places.
+        """
+        peer: Any = self.transport and self.transport.getPeer()
+        return not isLoopback(told) or isLoopback(getattr(peer, "host", UNIX))
 
     def _refuse(self, reason: str) -> None:
         peer: Any = self.transport and self.transport.getPeer()
