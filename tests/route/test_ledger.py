@@ -321,7 +321,7 @@ class LedgerTests(SynchronousTestCase):
         session.end()
         self.assertTrue(self.ledger.knows(GUEST) and self.ledger.isGone(GUEST))
         self.failureResultOf(self.host.accounts.create(GUEST, [], 1.0), Exists)
-        self.assertRaises(Exception, self.rig.bind, GUEST + "/web", guest=True)
+        self.assertRaises(StanzaError, self.rig.bind, GUEST + "/web", guest=True)
         self.assertFalse(self.successResultOf(self.host.exists(GUEST)))
         self.store.failWrites = False
         self.rig.clock.advance(1)
@@ -377,6 +377,16 @@ class LedgerTests(SynchronousTestCase):
         session.end()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual((len(self.heard), self.removed), (1, [GUEST]))
+
+    def test_ourMistake(self) -> None:
+        """If deleting fails for another reason than the store's, that is logged, and the server can stop."""
+        session, _ = self.rig.bind(GUEST + "/web", guest=True)
+        self.put()
+        self.patch(self.store, "forget", lambda owner: 1 // 0)
+        session.end()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.successResultOf(self.ledger.stop())
+        self.assertTrue(self.ledger.knows(GUEST))
 
     def test_accountOfTheName(self) -> None:
         """Nothing is kept for a guest whose name an account has; what is undone would be that account's."""

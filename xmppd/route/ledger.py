@@ -532,21 +532,23 @@ class Ledger:
         done.addErrback(lambda failure: log.failure("undoing what {bare} did failed", failure, bare=bare))
 
     async def _undoAtLast(self, guest: _Guest) -> None:
-        """Undo what a guest has done, again and again until the store has taken it."""
+        """Undo what a guest has done, again and again until the store has taken it or the server stops."""
         attempt = 0
-        while True:
-            stopping = self._stopping
-            try:
-                await self._undo(guest, False)
-                break
-            except StoreUnavailable:
-                log.warn("what {bare} leaves can't be undone just now", bare=guest.bare)
-            if stopping:
-                break  # the next start undoes it
-            if not self._stopping:
+        try:
+            while not await self._undone(guest) and not self._stopping:
                 await self._pause(PAUSES[min(attempt, len(PAUSES) - 1)])
-            attempt += 1
-        self._undoing.pop(guest.bare, None)
+                attempt += 1
+        finally:
+            self._undoing.pop(guest.bare, None)
+
+    async def _undone(self, guest: _Guest) -> bool:
+        """Try once; whether the store has taken it. Otherwise the next start may do it."""
+        try:
+            await self._undo(guest, False)
+        except StoreUnavailable:
+            log.warn("what {bare} leaves can't be undone just now", bare=guest.bare)
+            return False
+        return True
 
     def _pause(self, seconds: float) -> Deferred[None]:
         """Wait, but not when the server stops."""
@@ -588,7 +590,8 @@ class Ledger:
             for observer in host.hooks.farewell.observe:
                 await _settled(observer, departure)
         for host in self.domains:
-            await _settled(host.presence.dissolve, departure)
+            if host.presence is not None:
+                await _settled(host.presence.dissolve, departure)
 
     # --- accounts
 
