@@ -136,6 +136,19 @@ class CheckTests(SynchronousTestCase):
         self.assertWarning(self.found("[tls]", 'component = ["tcp:0"]\n[tls]'), "loopback")
         self.assertEqual(self.found("[tls]", 'component = ["tcp:0:interface=127.0.0.1"]\n[tls]').warnings, [])
 
+    def test_web(self) -> None:
+        """What is doubtful about clients that come by HTTP."""
+        http = 'http = ["tcp:0:interface=127.0.0.1"]\n'
+        web = '[web]\nurl = "https://chat.example.org"\n'
+        self.assertEqual(self.found("[tls]", f"{http}{web}[tls]").warnings, [])
+        self.assertWarning(self.found("[tls]", f"{http}[tls]"), "web.url")
+        self.assertEqual(self.found("[tls]", f"{http}[web]\nwebsocket = false\nbosh = false\n[tls]").warnings, [])
+        self.assertWarning(self.found("[tls]", f'{http}{web}origins = "*"\n[tls]'), "every page")
+        self.assertWarning(self.found("[tls]", f"{http}{web}proxies = []\n[tls]"), "web.proxies")
+        self.assertIn("by HTTP in plain text", "".join(self.found("[tls]", f"{http}{web}[tls]\nrequire_c2s = false").warnings))
+        only = self.found('c2s = ["tcp:0:interface=127.0.0.1"]', f"{http}{web}")
+        self.assertEqual(only.warnings, [])
+
     def test_secrets(self) -> None:
         """Secrets in a file that everybody can read."""
         found = self.found(new='[component."bot.example.org"]\nsecret = "x"')

@@ -97,7 +97,8 @@ def configurationWarnings(config: Configuration) -> Iterator[str]:
         wanted = ".".join(map(str, EXPAT))
         yield f"{pyexpat.EXPAT_VERSION} is older than {wanted}: known attacks make it use much memory; update expat"
     listen, limits = config.listen, config.limits
-    if not (listen.c2s or listen.c2sTls):
+    byWeb = (listen.http or listen.https) and (config.web.websocket or config.web.bosh)
+    if not (listen.c2s or listen.c2sTls or byWeb):
         yield f"{file}: listen: no client can connect; set listen.c2s"
     if listen.c2s and not config.tls.requireC2s:
         yield f"{file}: tls.require_c2s: clients may log in and talk in plain text"
@@ -106,12 +107,28 @@ def configurationWarnings(config: Configuration) -> Iterator[str]:
     for endpoint in listen.component:
         if not endpoint.startswith("unix:") and re.search(r"interface=(127\.|\\:\\:1)", endpoint) is None:
             yield f"{file}: listen.component: {endpoint} is no loopback address, and components have no TLS"
+    yield from webWarnings(config)
     yield from hostWarnings(config)
     secrets = bool(config.components) or re.search(r"//[^/@]*:[^/@]+@", config.store.url) is not None
     if secrets and file.stat().st_mode & stat.S_IROTH:
         yield f"{file}: everybody can read the secrets in it; chmod o-r {file}"
     if config.data.exists() and config.data.stat().st_mode & 0o022:
         yield f"{config.data}: others than the server may write to it; chmod go-w {config.data}"
+
+
+def webWarnings(config: Configuration) -> Iterator[str]:
+    """The same of clients that come by HTTP."""
+    file, listen, web = config.file, config.listen, config.web
+    if not (listen.http or listen.https) or not (web.websocket or web.bosh):
+        return
+    if "*" in web.origins:
+        yield f"{file}: web.origins: every page in a user's browser may connect, and try passwords from there"
+    if web.url is None and not listen.https:
+        yield f"{file}: web.url: clients aren't told where they can connect by HTTP; say where the reverse proxy is"
+    if listen.http and not config.tls.requireC2s:
+        yield f"{file}: listen.http: clients may log in by HTTP in plain text, since tls.require_c2s is false"
+    if listen.http and not web.proxies:
+        yield f"{file}: web.proxies: a reverse proxy on this machine would make all its clients look like local ones"
 
 
 def hostWarnings(config: Configuration) -> Iterator[str]:
