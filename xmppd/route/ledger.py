@@ -567,7 +567,8 @@ class Ledger:
         told: frozenset[Row] | None = None
         while told is None or not told.issuperset(guest.rows):  # while leave is taken, others may note something
             told = frozenset(guest.rows)
-            await self._farewell(Departure(guest.bare, told - {OWN}, guest.free or not crashed, crashed))
+            departure = Departure(guest.bare, told - {OWN}, guest.free or not crashed, crashed)
+            await self._farewell(departure, bool(told))
         if guest.rows:
             guest.closing = True
             await self.store.forget(guest.bare)
@@ -583,13 +584,14 @@ class Ledger:
 
     def farewell(self, departure: Departure) -> Deferred[None]:
         """See L{ILedger}."""
-        return Deferred.fromCoroutine(self._farewell(departure))
+        return Deferred.fromCoroutine(self._farewell(departure, True))
 
-    async def _farewell(self, departure: Departure) -> None:
+    async def _farewell(self, departure: Departure, stored: bool) -> None:
+        """Everybody takes leave; contacts only of whom there is anything stored, since without that nobody is one."""
         for host in self.domains:
             for observer in host.hooks.farewell.observe:
                 await _settled(observer, departure)
-        for host in self.domains:
+        for host in self.domains if stored else ():
             if host.presence is not None:
                 await _settled(host.presence.dissolve, departure)
 
