@@ -13,7 +13,7 @@ from tests.doubles import FailingStore
 from tests.leaving import ROOM, SERVICES, TUNE, live, prepare
 from tests.marks import spec
 from tests.route.test_ledger import Counting, mentions
-from tests.server import MemoryServer, ServerCase
+from tests.server import DOMAIN, MemoryServer, ServerCase
 from xmppd.store.memory import MemoryStore
 
 HOST = 'guests = "specialized"'
@@ -24,8 +24,8 @@ DISCO = "<query xmlns='http://jabber.org/protocol/disco#{}'/>"
 class Person:
     """A client in memory as L{tests.leaving.Client} wants it."""
 
-    def __init__(self, server: MemoryServer, name: str | None, resource: str | None = None) -> None:
-        self.client = server.login(name, resource)
+    def __init__(self, server: MemoryServer, name: str | None, resource: str | None = None, at: str = DOMAIN) -> None:
+        self.client = server.connect().login(name, resource, to=at)
         self.server = server
         self.jid = self.client.jid
         self.heard: list[ET.Element] = []
@@ -186,6 +186,31 @@ class LeavingTests(ServerCase):
         retracted = [each.get("id") for message in told for each in message.iter(f"{event}retract")]
         deleted = [each.get("node") for message in told for each in message.iter(f"{event}delete")]
         self.assertEqual((retracted, deleted), (["his"], [TUNE]))
+
+
+@spec("mission", "A7")
+class OtherHostTests(ServerCase):
+    """Guests who have a domain of their own."""
+
+    def test_contacts(self) -> None:
+        """They leave nothing at the accounts of another domain either."""
+        store = MemoryStore()
+        other = '[host."guests.example"]\naccounts = false\nguests = "specialized"\nplain_without_tls = true\n'
+        server = self.serve(more=other, store=store)
+        juliet = Person(server, "juliet", "balcony")
+        juliet.ask("<iq type='get' id='i'><query xmlns='jabber:iq:roster'/></iq>")
+        juliet.say("<presence/>")
+        guest = Person(server, None, "web", "guests.example")
+        bare = guest.jid.partition("/")[0]
+        guest.say("<presence/><presence to='juliet@example.org' type='subscribe'/>")
+        juliet.say(f"<presence to='{bare}' type='subscribed'/><presence to='{bare}' type='subscribe'/>")
+        guest.say("<presence to='juliet@example.org' type='subscribed'/>")
+        self.assertTrue(mentions(store.rosters, bare))
+        juliet.take()
+        guest.client.disconnect()
+        types = [each.get("type") for each in juliet.take() if each.tag.endswith("presence")]
+        self.assertEqual(types, ["unavailable", "unsubscribe", "unsubscribed"])
+        self.assertFalse(mentions([store.rosters, store.facts], bare))
 
 
 @spec("mission", "A7")

@@ -588,10 +588,12 @@ class Ledger:
 
     async def _farewell(self, departure: Departure, stored: bool) -> None:
         """Everybody takes leave; contacts only of whom there is anything stored, since without that nobody is one."""
-        for host in self.domains:
+        home = departure.bare.rpartition("@")[2]
+        domains = sorted(self.domains, key=lambda host: host.domain != home)  # contacts hear of it before they forget
+        for host in domains:
             for observer in host.hooks.farewell.observe:
                 await _settled(observer, departure)
-        for host in self.domains if stored else ():
+        for host in domains if stored else ():
             if host.presence is not None:
                 await _settled(host.presence.dissolve, departure)
 
