@@ -1,0 +1,343 @@
+"""
+The verdict on a stream between servers: which proofs of the peer's domain held, which failed and why, and what the
+policy for that domain makes of it (RFC 7712, RFC 7590 sections 3.3, 3.4 and 3.6).
+
+Theory of operation. Each prooftype (L{xmppd.trust.pkix}, L{xmppd.trust.dane}, L{xmppd.trust.posh},
+L{xmppd.trust.dialback}) answers one L{Proof}: it held, it failed, or the domain doesn't offer it; always with reasons
+in plain words. L{decide} joins proofs, the facts of TLS and the L{PeerPolicy} of the domain to one L{Verdict}, which is
+kept with the stream and named in every view. Nothing is looked up here and nothing is asked twice: when something
+changes (a certificate is shown, a dialback result arrives), decide again with the new list of proofs.
+
+A stream is accepted if all of these hold, else it isn't:
+
+ 1. no list says that the domain isn't wanted;
+ 2. it is encrypted, unless the policy lets that pass;
+ 3. no proof vetoes: secure TLSA records that contradict the certificate can't be made good by anything else (RFC 7673
+    section 4.2);
+ 4. a proof of an accepted type held.
+
+The strongest of those names the stream. L{Prooftype.NONE} can be accepted too, but only by writing it down: then the
+stream is open to whoever comes.
+
+The order of strength is that of what an attacker has to control. DANE: the domain's own DNS zone with its keys, or
+those above it. PKIX: any one of many authorities. POSH: the same, or the domain's web server. Dialback with DNSSEC:
+the path to the true address. Dialback: the path, or the DNS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from zope.interface import Attribute, Interface
+
+from xmppd.ixmppd import TLSFacts
+from xmppd.trust.certificatefacts import CertificateFacts, factsOf, shown, shownNames, shownTime
+from xmppd.trust.certificates import asciiDomain
+
+
+class Prooftype(StrEnum):
+    """How it is known that a domain is at the other end; the values are what views show."""
+
+    DANE_EE = "DANE-EE"
+    DANE_TA = "DANE-TA"
+    PKIX = "PKIX"
+    POSH = "POSH"
+    DIALBACK_DNSSEC = "dialback+DNSSEC"
+    DIALBACK = "dialback"
+    NONE = "none"
+
+    @property
+    def strength(self) -> int:
+        """Larger is stronger; 0 for none."""
+        return _STRENGTH[self]
+
+    @property
+    def byCertificate(self) -> bool:
+        """Whether the proof is the certificate itself, so that SASL EXTERNAL can be offered for it (XEP-0178)."""
+        return self in CERTIFICATE_PROOFTYPES
+
+
+STRONGEST_FIRST: Final = tuple(Prooftype)
+"""The order of strength, which is the order of definition."""
+
+_STRENGTH: Final = {each: len(STRONGEST_FIRST) - 1 - index for index, each in enumerate(STRONGEST_FIRST)}
+
+CERTIFICATE_PROOFTYPES: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA, Prooftype.PKIX, Prooftype.POSH})
+"""Those that authenticate; what is left is weak identity (RFC 7590 section 3.4)."""
+
+ANY_PROOFTYPE: Final = frozenset(Prooftype) - {Prooftype.NONE}
+"""What a policy accepts by default: anything but nothing."""
+
+
+class Outcome(StrEnum):
+    """What became of a proof; the values are for people."""
+
+    HELD = "held"
+    FAILED = "failed"
+    ABSENT = "not offered"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """
+    What one prooftype came to.
+
+    @ivar prooftype: which.
+    @ivar outcome: held, failed, or there was nothing to check.
+    @ivar reasons: why, as plain sentences without a full stop.
+    @ivar vetoes: that it failed forbids all others.
+    @ivar until: when it has to be proved anew, in seconds since the epoch; None for as long as the stream lives.
+    """
+
+    prooftype: Prooftype
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    vetoes: bool = False
+    until: float | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether the peer is who it says, by this."""
+        return self.outcome is Outcome.HELD
+
+    def __str__(self) -> str:
+        return f"{self.prooftype} {self.outcome}: {'; '.join(self.reasons)}"
+
+
+def held(prooftype: Prooftype, *reasons: str, until: float | None = None) -> Proof:
+    """A proof that held."""
+    return Proof(prooftype, Outcome.HELD, reasons, until=until)
+
+
+def failed(prooftype: Prooftype, *reasons: str, vetoes: bool = False) -> Proof:
+    """A proof that failed."""
+    return Proof(prooftype, Outcome.FAILED, reasons, vetoes)
+
+
+def absent(prooftype: Prooftype, *reasons: str) -> Proof:
+    """A proof that the domain doesn't offer, or that can't be had now."""
+    return Proof(prooftype, Outcome.ABSENT, reasons)
+
+
+class IProofType(Interface):
+    """
+    One way to prove a domain, asked once per server stream. What it needs from outside (answers of the DNS, documents,
+    what OpenSSL found) has been given to its constructor, so that the answer comes at once.
+    """
+
+    prooftype: Prooftype = Attribute("Which, for views and policies.")
+
+    def prove(domain: str, now: float) -> Proof:
+        """
+        Whether the peer is C{domain}; never raises for anything a peer can send.
+
+        @param now: seconds since the epoch.
+        """
+
+
+# --- policy -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPolicy:
+    """
+    What is asked of one domain.
+
+    @ivar requireEncryption: without TLS nothing is accepted.
+    @ivar prooftypes: by any of these the domain is accepted.
+    @ivar unwanted: why a list keeps the domain out, in words, or None.
+    """
+
+    requireEncryption: bool = True
+    prooftypes: frozenset[Prooftype] = ANY_PROOFTYPE
+    unwanted: str | None = None
+
+    @property
+    def mayDialBack(self) -> bool:
+        """Whether it is any use to try dialback keys."""
+        return bool(self.prooftypes & {Prooftype.DIALBACK, Prooftype.DIALBACK_DNSSEC})
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPolicies:
+    """
+    The policies for all domains. Keys and lists hold domains, or C{*.PARENT} for all domains below PARENT, at any
+    depth, but not PARENT itself; all as ASCII (L{asciiDomain}). The longest key that fits a domain counts, a domain by
+    name before any pattern.
+
+    @ivar default: for domains that no key fits.
+    @ivar domains: policies by domain or pattern.
+    @ivar allow: if not None, nobody else is wanted.
+    @ivar deny: who isn't wanted, even if allowed.
+    """
+
+    default: PeerPolicy = field(default_factory=PeerPolicy)
+    domains: Mapping[str, PeerPolicy] = field(default_factory=dict)
+    allow: frozenset[str] | None = None
+    deny: frozenset[str] = frozenset()
+
+    def of(self, domain: str) -> PeerPolicy:
+        """
+        The policy for a domain, lists included. What is no domain isn't wanted.
+
+        @param domain: in any form.
+        """
+        try:
+            name = asciiDomain(domain)
+        except ValueError:
+            return replace(self.default, unwanted="it isn't a domain")
+        patterns = patternsFor(name)
+        policy = next((self.domains[each] for each in patterns if each in self.domains), self.default)
+        denied = next((each for each in patterns if each in self.deny), None)
+        if denied is not None:
+            return replace(policy, unwanted=f"the list of denied domains has {denied}")
+        if self.allow is not None and self.allow.isdisjoint(patterns):
+            return replace(policy, unwanted="the list of allowed domains doesn't have it")
+        return policy
+
+
+def patternsFor(name: str) -> list[str]:
+    """A domain (ASCII) and the patterns that fit it, the most specific first."""
+    labels = name.split(".")
+    return [name, *("*." + ".".join(labels[index:]) for index in range(1, len(labels)))]
+
+
+# --- verdict ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    All that is known about who is at the other end of a stream, and what is made of it.
+
+    @ivar domain: who the peer says it is.
+    @ivar proofs: what was tried, in the order of strength.
+    @ivar tls: the facts of TLS, or None on a plaintext stream.
+    @ivar certificate: the facts of the peer's certificate, or None: none was shown, or it can't be read.
+    @ivar prooftype: the strongest accepted proof that held; NONE if there is none.
+    @ivar refusals: why the stream isn't accepted, as plain sentences; empty if it is.
+    @ivar condition: what to tell the peer that isn't accepted: "policy-violation" or "not-authorized"; None if it is.
+    """
+
+    domain: str
+    proofs: tuple[Proof, ...]
+    tls: TLSFacts | None = field(repr=False)
+    certificate: CertificateFacts | None
+    prooftype: Prooftype
+    refusals: tuple[str, ...] = ()
+    condition: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether stanzas may pass."""
+        return not self.refusals
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether there is TLS."""
+        return self.tls is not None
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether the peer's certificate proves who it is, which is more than weak identity."""
+        return self.accepted and self.prooftype.byCertificate
+
+    @property
+    def until(self) -> float | None:
+        """When the proof that counts has to be renewed, in seconds since the epoch, or None."""
+        return next((each.until for each in self.proofs if each.held and each.prooftype is self.prooftype), None)
+
+    def summary(self) -> str:
+        """One line for logs."""
+        if self.accepted:
+            return f"{shown(self.domain)} accepted by {self.prooftype}, {self._encryption()}"
+        return f"{shown(self.domain)} refused, {self._encryption()}: {'; '.join(self.refusals)}"
+
+    def explain(self) -> str:
+        """All of it, in plain words, one fact a line."""
+        return "\n".join(self._lines())
+
+    def _encryption(self) -> str:
+        """The encryption in a few words."""
+        return "not encrypted" if self.tls is None else f"{self.tls.version} {self.tls.cipher}"
+
+    def _lines(self) -> Iterable[str]:
+        """The lines of the explanation."""
+        yield f"{shown(self.domain)}: " + (f"accepted by {self.prooftype}" if self.accepted else "refused")
+        yield from (f"  because {reason}" for reason in self.refusals)
+        yield f"  encryption: {self._encryption()}"
+        if self.certificate is not None:
+            yield from describe(self.certificate)
+        for proof in self.proofs:
+            yield f"  {proof.prooftype}: {proof.outcome}"
+            yield from (f"    {reason}" for reason in proof.reasons)
+
+
+def describe(certificate: CertificateFacts) -> Iterable[str]:
+    """The lines that describe a certificate to people."""
+    yield f"  certificate: {shownNames(certificate.names)}"
+    yield f"    issued by {shown(certificate.issuer) or 'nobody'}"
+    yield f"    valid from {shownTime(certificate.notBefore)} until {shownTime(certificate.notAfter)}"
+    yield f"    key {certificate.key}, {certificate.keyBits} bits"
+    yield f"    SHA-256 of the certificate {certificate.sha256}"
+    yield f"    SHA-256 of its public key {certificate.publicKeySHA256}"
+
+
+def decide(domain: str, proofs: Iterable[Proof], policy: PeerPolicy, tls: TLSFacts | None) -> Verdict:
+    """
+    Join what is known to a verdict. Costs a few microseconds and the parsing of one certificate.
+
+    @param domain: who the peer says it is.
+    @param proofs: what was tried so far, in any order; may be empty, before anything was.
+    @param policy: what is asked of that domain (L{PeerPolicies.of}).
+    @param tls: the facts of TLS, or None on a plaintext stream.
+    """
+    ordered = tuple(sorted(proofs, key=lambda proof: -proof.prooftype.strength))
+    counting = [proof.prooftype for proof in ordered if proof.held and proof.prooftype in policy.prooftypes]
+    prooftype = max(counting, key=lambda each: each.strength, default=Prooftype.NONE)
+    refusals = tuple(_policyRefusals(policy, tls)) or tuple(_proofRefusals(ordered, policy, prooftype))
+    condition = None
+    if refusals:
+        condition = "policy-violation" if any(_policyRefusals(policy, tls)) else "not-authorized"
+        prooftype = Prooftype.NONE
+    return Verdict(domain, ordered, tls, _certificateOf(tls), prooftype, refusals, condition)
+
+
+def _policyRefusals(policy: PeerPolicy, tls: TLSFacts | None) -> Iterable[str]:
+    """What no proof can make good."""
+    if policy.unwanted is not None:
+        yield policy.unwanted
+    if tls is None and policy.requireEncryption:
+        yield "the stream isn't encrypted, and the policy asks for it"
+
+
+def _proofRefusals(proofs: Sequence[Proof], policy: PeerPolicy, prooftype: Prooftype) -> Iterable[str]:
+    """What is wrong with the proofs."""
+    vetoes = [proof for proof in proofs if proof.vetoes and not proof.held]
+    for proof in vetoes:
+        yield f"{proof.prooftype} failed, which nothing else makes good ({'; '.join(proof.reasons)})"
+    if vetoes or prooftype is not Prooftype.NONE or Prooftype.NONE in policy.prooftypes:
+        return
+    weak = [proof.prooftype for proof in proofs if proof.held]
+    if weak:
+        yield f"it is proved by {' and '.join(weak)} only, and the policy asks for {acceptedText(policy)}"
+    else:
+        yield "nothing proves that the peer is that domain"
+
+
+def acceptedText(policy: PeerPolicy) -> str:
+    """What a policy accepts, in words, the strongest first."""
+    return " or ".join(each for each in STRONGEST_FIRST if each in policy.prooftypes) or "something that doesn't exist"
+
+
+def _certificateOf(tls: TLSFacts | None) -> CertificateFacts | None:
+    """The facts of the peer's certificate, if there is a readable one."""
+    if tls is None or tls.peerCertificate is None:
+        return None
+    try:
+        return factsOf(tls.peerCertificate)
+    except ValueError:
+        return None
