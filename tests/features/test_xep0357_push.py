@@ -117,7 +117,7 @@ class RequestTests(PushCase):
 
     @spec("XEP-0357", "5", "6")
     def test_refused(self) -> None:
-        """Bad requests, others' accounts, guests."""
+        """Bad requests, others' accounts."""
         other = FORM.replace("publish-options", "node_config")
         for payload, condition in (
             (f"<enable xmlns='{NS}'/>", "bad-request"),
@@ -129,8 +129,6 @@ class RequestTests(PushCase):
         ):
             self.assertEqual(self.error(self.romeo, "set", payload), condition)
         self.assertEqual(self.error(self.juliet, "set", enable(), ROMEO), "forbidden")
-        guest = self.bind("guest@example.org/x", guest=True)
-        self.assertEqual(self.error(guest, "set", enable()), "forbidden")
         self.assertEqual(self.kept(), 0)
 
     def test_most(self) -> None:

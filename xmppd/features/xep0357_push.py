@@ -196,7 +196,7 @@ class Push:
         self._attach(session)
 
     def _owner(self, request: Request) -> ISession:
-        if not request.own or request.session is None or request.session.account.anonymous:
+        if not request.own or request.session is None:
             raise StanzaError(StanzaCondition.FORBIDDEN)
         return request.session
 
