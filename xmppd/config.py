@@ -86,8 +86,11 @@ class WebConfig:
     @ivar bosh: whether there is BOSH (XEP-0124 and 0206), at C{/http-bind}.
     @ivar url: where clients reach the web site, to be told to them (XEP-0156); without one, the domain of the host and
         the port of C{listen.https}.
-    @ivar origins: whose web pages may connect; none: those of the hosts' domains and of C{url}.
+    @ivar origins: whose web pages may connect, and have the chat in a frame; none: those of the hosts' domains and of
+        C{url} may connect.
     @ivar proxies: the reverse proxies that are believed when they say whom they speak for.
+    @ivar chat: whether there is a chat in web pages, at C{/}.
+    @ivar chatRoom: the room that it suggests, by its bare JID, or None.
     @ivar seeOther: the URL of another server to which all clients with WebSockets are sent, or None.
     """
 
@@ -96,6 +99,8 @@ class WebConfig:
     url: str | None = option(readers.secureURL("https"), None)
     origins: tuple[str, ...] = option(readers.origins, ())
     proxies: Networks = option(readers.networks, Networks.of(("127.0.0.0/8", "::1", "unix")))
+    chat: bool = option(readers.flag, False)
+    chatRoom: str | None = option(readers.bareJID, None)
     seeOther: str | None = option(readers.secureURL("wss", "https"), None)
 
 

@@ -355,6 +355,7 @@ class WebRequest:
     @ivar length: octets of the body that follows; 0 for none, None if only its end will tell.
     @ivar address: the client's address.
     @ivar secure: whether the connection has TLS.
+    @ivar tls: answers the facts of the client's own TLS connection; None if that ends elsewhere.
     """
 
     method: str
@@ -364,6 +365,7 @@ class WebRequest:
     length: int | None
     address: str
     secure: bool
+    tls: Callable[[], TLSFacts | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -984,11 +986,11 @@ class IHost(Interface):
     def unbind(session: ISession) -> None:
         """Take an ended session out of the tables."""
 
-    def admit(stanza: Stanza, to: JID) -> None:
-        """Take a stanza for an account or one of its resources as if there were no C{inbox}."""
-
     def departed(session: ISession) -> None:
         """A session is over, and everybody has been told; if it was a guest's last, the guest has gone."""
+
+    def admit(stanza: Stanza, to: JID) -> None:
+        """Take a stanza for an account or one of its resources as if there were no C{inbox}."""
 
     def request(stanza: Stanza, to: JID) -> None:
         """Treat an IQ for an address of this domain as one for an account; for what C{inbox} has no answer to."""
@@ -1342,6 +1344,12 @@ class IRooms(Interface):
         C{config} (a mapping) and C{affiliations} (by bare JID).
         """
 
+    def establish(room: str, owner: str, name: str) -> Deferred[None]:
+        """
+        Make a room that stays, with a name for people, unless it is there. Fails with StanzaError: not-allowed where
+        the owner may not make rooms; jid-malformed; resource-constraint.
+        """
+
     def destroy(room: str, venue: str | None = None, reason: str | None = None) -> Deferred[None]:
         """Destroy a room. Fails with StanzaError item-not-found."""
 
@@ -1405,8 +1413,8 @@ class IWeb(Interface):
 
     def mount(path: str, resource: IWebResource) -> None:
         """
-        Have a resource asked about everything at and below a path ("/upload"). Several resources of one path are asked
-        in order, until one has an answer.
+        Have a resource asked about everything at and below a path ("/upload"), or about "/" alone. Several resources
+        of one path are asked in order, until one has an answer.
         """
 
     def address(domain: str) -> str | None:

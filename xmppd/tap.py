@@ -52,7 +52,7 @@ from xmppd.net.site import WebSite
 from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
-from xmppd.net.webclients import mountClients
+from xmppd.net.webclients import mountChat, mountClients
 from xmppd.readers import snake
 from xmppd.restrict import guests, profiles
 from xmppd.route.absence import Absence
@@ -351,6 +351,9 @@ class Server:
             return []
         listen, web = self.config.listen, self.config.web
         mountClients(self.web, web, self.hosts, self.reception, self.admission, self.turns, self.connections)
+        if web.chat and not web.websocket:
+            raise CannotStart(EX_CONFIG, f"{self.config.file}: web.chat: it needs WebSockets; set web.websocket = true")
+        mountChat(self.web, web, self.hosts)
         factory = WebFactory(self.web, self.clock, self.admission, self.others, web.proxies)
         endpoints: list[tuple[str, str, Any]] = [("listen.http", text, self._proxied(factory)) for text in listen.http]
         if self.tls is not None and listen.https:

@@ -239,8 +239,13 @@ class SiteTests(WebCase):
 
     def test_mount(self) -> None:
         """A mount has a path."""
-        for path in ("", "/", "there", "/there/"):
+        for path in ("", "//", "there", "/there/"):
             self.assertRaises(ValueError, self.site.mount, path, self.resource)
+
+    def test_root(self) -> None:
+        """What is mounted at the root is there, and not below."""
+        self.site.mount("/", self.resource)
+        self.assertEqual((self.site.place("/"), self.site.place("/elsewhere")), ("/", None))
 
 
 class StreamingTests(WebCase):

@@ -13,10 +13,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from xmppd.config import Configuration, load
 from xmppd.ctl.check import tried
 from xmppd.ctl.exits import EX_OSERR, CannotStart
 from xmppd.ctl.folder import DataFolder
+from xmppd.ixmppd import StoreUnavailable
 from xmppd.trust.certificates import CertificateError, loadCertificate
 from xmppd.trust.selfsigned import makeCertificate
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -24,12 +27,18 @@ from xmppd.wire.errors import StanzaCondition, StanzaError
 if TYPE_CHECKING:
     from xmppd.tap import Server
 
+log = Logger(namespace="xmppd.demo")
+
 DOMAIN = "example.org"
 ADDRESS = "127.0.0.1"
 ACCOUNTS = ("romeo", "juliet", "admin")
 """Accounts whose passwords are their names."""
 
+LOBBY = f"lobby@rooms.{DOMAIN}"
+"""A room for everybody."""
+
 PORT = 5222
+WEB_PORT = 5280
 TRIES = 100
 """How many ports are tried from the wished one on."""
 
@@ -41,6 +50,15 @@ data = "."
 c2s = ["tcp:{c2s}:interface={address}"]
 c2s_tls = ["tcp:{c2sTls}:interface={address}"]
 
+http = ["tcp:{web}:interface={address}"]
+
+[web]
+chat = true
+chat_room = "{lobby}"
+origins = ["http://{address}:{web}", "http://localhost:{web}"]
+# No reverse proxy on this machine speaks for others, so browsers on it may log in without TLS.
+proxies = []
+
 [tls]
 certificates = "certs"
 
@@ -51,19 +69,26 @@ level = "warn"
 guests = "public"
 admins = ["admin@{domain}"]
 
+[rooms."rooms.{domain}"]
+name = "Chat rooms"
+
 [features.xep0313_archive]
 accounts = true
 """
 
 WELCOME = """\
-xmppd serves {domain} on {address}: port {c2s} (STARTTLS), port {c2sTls} (TLS from the start).
+xmppd serves {domain} on {address}: port {c2s} (STARTTLS), port {c2sTls} (TLS from the start), port {web} (HTTP).
 Accounts: {accounts}; each password is the name. admin is the administrator.
-Guests: anybody on this machine is let in WITHOUT a password (SASL ANONYMOUS), restricted as on public servers; what
-that means is shown by: xmppctl --config {config} check guests
+Guests: anybody on this machine is let in WITHOUT a password (SASL ANONYMOUS), restricted as on public servers: bounds
+on pace, recipients, rooms, storage and time; other servers are out of reach. Whatever a guest leaves behind is removed
+when it goes, also after a crash. The values in force: xmppctl --config {config} check guests
 Certificate: made here, so clients have to be told to trust it: {certificate}
 SHA-256 {fingerprint}
 Data: {folder} ({fate})
 
+Try in a browser, as a guest or with an account:
+  {page}
+  {page}widget-demo.html    (the same chat in somebody's own page)
 Try, each in a terminal:
   profanity       /connect romeo@{domain} server {address} port {c2s} tls trust
   go-sendxmpp     echo hello | go-sendxmpp -n -u juliet@{domain} -p juliet -j {address}:{c2s} romeo@{domain}
@@ -129,8 +154,8 @@ class Demo:
         lock.acquire()  # lest the files of a demo that runs are changed
         try:
             self._certificate = certificateIn(folder / "certs")
-            c2s, c2sTls = self._ports
-            values = {"c2s": c2s, "c2sTls": c2sTls, "address": ADDRESS, "domain": DOMAIN}
+            c2s, c2sTls, web = self._ports
+            values = {"c2s": c2s, "c2sTls": c2sTls, "web": web, "address": ADDRESS, "domain": DOMAIN, "lobby": LOBBY}
             file.write_text(CONFIGURATION.format(**values), "utf-8")
             (folder / "juliet.py").write_text(EXAMPLE.format(domain=DOMAIN), "utf-8")
         except OSError as error:
@@ -150,18 +175,29 @@ class Demo:
                 if error.condition != StanzaCondition.CONFLICT:
                     raise
 
+    async def furnish(self, server: Server) -> None:
+        """Make the room that isn't there yet; once the server runs."""
+        rooms = server.serviceHosts[f"rooms.{DOMAIN}"].rooms
+        assert rooms is not None
+        try:
+            await rooms.establish(LOBBY, f"admin@{DOMAIN}", "Lobby")
+        except (StanzaError, StoreUnavailable) as error:
+            log.warn("there is no {room}: {error}", room=LOBBY, error=error)
+
     def welcome(self, programs: Path, python: str) -> str:
         """
         What to tell the user.
 
         @param programs: the folder of the commands.
         """
-        c2s, c2sTls = self._ports
+        c2s, c2sTls, web = self._ports
         return WELCOME.format(
             domain=DOMAIN,
             address=ADDRESS,
             c2s=c2s,
             c2sTls=c2sTls,
+            web=web,
+            page=f"http://{ADDRESS}:{web}/",
             accounts=", ".join(f"{name}@{DOMAIN}" for name in ACCOUNTS),
             certificate=self._certificate,
             fingerprint=fingerprint(self._certificate),
@@ -192,15 +228,16 @@ def fingerprint(path: Path) -> str:
     return ":".join(digest[i : i + 2] for i in range(0, len(digest), 2))
 
 
-def freePorts(first: int) -> tuple[int, int]:
+def freePorts(first: int) -> tuple[int, int, int]:
     """
-    Two free ports, from the wished one on.
+    Two free ports, from the wished one on, and one for HTTP.
 
     @raise CannotStart: there are none.
     """
     free = candidates(first)
     try:
-        return next(free), next(free)
+        taken = next(free), next(free)
+        return *taken, next(port for port in (candidates(WEB_PORT) if first else free) if port not in taken)
     except StopIteration:
         line = f"no two free ports on {ADDRESS} from {first} on; name another with --port"
         raise CannotStart(EX_OSERR, line) from None
@@ -219,9 +256,10 @@ def candidates(first: int) -> Iterator[int]:
             raise CannotStart(EX_OSERR, f"port {port}: {error.strerror}; name another with --port")
 
 
-def anyPorts() -> tuple[int, int]:
-    """Two ports that the system picks."""
+def anyPorts() -> tuple[int, ...]:
+    """Three ports that the system picks."""
     import socket
+    from contextlib import ExitStack
 
-    with socket.create_server((ADDRESS, 0)) as one, socket.create_server((ADDRESS, 0)) as other:
-        return one.getsockname()[1], other.getsockname()[1]
+    with ExitStack() as stack:
+        return tuple(stack.enter_context(socket.create_server((ADDRESS, 0))).getsockname()[1] for _ in range(3))

@@ -159,10 +159,16 @@ def _demo(folder: Path, kept: bool, port: int) -> RunningServer:
     except CannotStart as error:
         leave(error.status, *error.lines)
 
+    servers: list[Server] = []
+
     def prepare(server: Server) -> None:
+        servers.append(server)
         server.hosts[DOMAIN].hooks.starting.addObserver(lambda: Deferred.fromCoroutine(demo.populate(server)))
 
     def ready() -> None:
+        Deferred.fromCoroutine(demo.furnish(servers[0])).addCallback(welcome)
+
+    def welcome(_: object) -> None:
         click.echo(demo.welcome(Path(sys.argv[0]).absolute().parent, shlex.quote(sys.executable)))
 
     return serve(demo.config, prepare, ready)

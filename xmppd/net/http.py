@@ -166,7 +166,7 @@ class Exchange:
         path, query = pathOf(target)
         channel = self._channel
         address, secure = channel.clientAddress(headers), channel.clientSecure(headers)
-        return WebRequest(method.upper(), path, query, headers, length, address, secure)
+        return WebRequest(method.upper(), path, query, headers, length, address, secure, channel.tlsFacts)
 
     def _asked(self) -> Any:
         assert self._head is not None

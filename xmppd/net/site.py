@@ -71,7 +71,7 @@ class WebSite:
 
     def mount(self, path: str, resource: IWebResource) -> None:
         """See L{IWeb}."""
-        if not path.startswith("/") or path.endswith("/"):
+        if not path.startswith("/") or (path.endswith("/") and path != "/"):
             raise ValueError(f"{path!r} is no path to mount something at")
         self._mounts.setdefault(path, []).append(resource)
 

@@ -1,31 +1,35 @@
 """
-What the web site has for clients: WebSockets, BOSH, and the document that tells where they are.
+What the web site has for clients: WebSockets, BOSH, the document that tells where they are, and a chat in web pages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from xmppd.config import WebConfig
-from xmppd.ixmppd import IReception
-from xmppd.net import bosh, hostmeta, websocket
+from xmppd.ixmppd import IHost, IReception
+from xmppd.net import bosh, hostmeta, webchat, websocket
 from xmppd.net.admission import Admission
 from xmppd.net.bosh import Bosh
 from xmppd.net.c2s import ClientFactory
 from xmppd.net.hostmeta import HostMeta
 from xmppd.net.site import WebSite
 from xmppd.net.turns import Turns
+from xmppd.net.webchat import WebChat
 from xmppd.net.websocket import WebSockets
 from xmppd.stream.framed import FramedStream
 from xmppd.wire.origins import Origins
 
 
 def originsOf(config: WebConfig, domains: Iterable[str]) -> Origins:
-    """Whose web pages may connect."""
+    """Whose web pages may connect; those of a chat of our own in any case."""
     own = [urlsplit(config.url).hostname or ""] if config.url is not None else []
-    return Origins.of(config.origins, [*domains, *own])
+    names = [*domains, *own]
+    origins = Origins.of(config.origins, names)
+    return replace(origins, hosts=Origins.of((), names).hosts) if config.chat else origins
 
 
 def mountClients(
@@ -60,3 +64,11 @@ def mountClients(
     meta = HostMeta(paths, config.url, domains, site.address)
     for path in (hostmeta.XRD_PATH, hostmeta.JRD_PATH):
         site.mount(path, meta)
+
+
+def mountChat(site: WebSite, config: WebConfig, hosts: Mapping[str, IHost]) -> None:
+    """Have the chat in web pages, if it is wanted."""
+    if config.chat:
+        chat = WebChat(hosts, config.chatRoom, config.origins)
+        for place in webchat.PLACES:
+            site.mount(place, chat)

@@ -53,6 +53,10 @@ class FakeRooms:
         """See L{IRooms}."""
         return None
 
+    def establish(self, room: str, owner: str, name: str) -> Deferred[None]:
+        """See L{IRooms}."""
+        return succeed(None)
+
     def destroy(self, room: str, venue: str | None = None, reason: str | None = None) -> Deferred[None]:
         """See L{IRooms}."""
         return succeed(None)

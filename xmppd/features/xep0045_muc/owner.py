@@ -5,8 +5,11 @@ Configuration and destruction (section 10).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
+
+from twisted.internet.defer import Deferred
 
 from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation, Role
 from xmppd.features.xep0045_muc.config import RoomConfig
@@ -17,7 +20,7 @@ from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.wire import forms, ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
-from xmppd.wire.jid import parse
+from xmppd.wire.jid import JID, parse
 
 if TYPE_CHECKING:
     from xmppd.features.xep0045_muc.requests import After, Query
@@ -83,6 +86,26 @@ class Owner:
                 await self._service.remove(query.room)
             return None
         raise StanzaError(StanzaCondition.BAD_REQUEST, "Submit a form, cancel it, or destroy the room.")
+
+    def establish(self, room: str, owner: str, name: str) -> Deferred[None]:
+        """See L{IRooms}."""
+        return Deferred.fromCoroutine(self._establish(parse(room), parse(owner), name))
+
+    async def _establish(self, room: JID, owner: JID, name: str) -> None:
+        service = self._service
+        if room.local is None or room.full != f"{room.local}@{service.host.domain}":
+            raise StanzaError(StanzaCondition.JID_MALFORMED)
+        if room.local in service.rooms:
+            return
+        made = service.create(room.local, owner)
+        async with service.changing(made):
+            config = replace(made.config, name=name, persistent=True)
+            await service.forgotten(made)
+            await service.storage.saveConfig(made, config, {})
+            made.goOn()
+            made.config, made.locked = config, False
+        if made.timeout is not None and made.timeout.active():
+            made.timeout.cancel()
 
     async def _destroy(self, room: Room, element: Element) -> None:
         """Section 10.9."""

@@ -103,6 +103,7 @@ class Service:
         for command in Hats(self).commands():
             host.inboxCommands[command.node] = command
         self.listing = informing.listing
+        self.establish = owning.establish
         self._responders: dict[tuple[str, str], Callable[[Query], Any]] = {
             ("get", information.INFO): informing.info,
             ("get", information.ITEMS): informing.items,

@@ -1,0 +1,193 @@
+/**
+ * What is seen. Every function here makes nodes from values; text from others only ever becomes text nodes.
+ */
+
+const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** The element with an id. */
+export function $(id) {
+  return document.getElementById(id);
+}
+
+/** A new element with properties, and content. */
+export function node(name, properties = {}, ...content) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "class") {
+      made.className = value;
+    } else if (key.startsWith("on")) {
+      made.addEventListener(key.slice(2), value);
+    } else if (value === true) {
+      made.setAttribute(key, "");
+    } else if (value !== false && value !== null && value !== undefined) {
+      made.setAttribute(key, value);
+    }
+  }
+  made.append(...content.flat().filter((part) => part !== null && part !== false && part !== undefined));
+  return made;
+}
+
+/** A stable hue for a name, from 0 to 359. */
+export function hueOf(name) {
+  let sum = 0;
+  for (const character of name.toLowerCase()) {
+    sum = (sum * 31 + character.codePointAt(0)) % 3600;
+  }
+  return (sum * 137) % 360;
+}
+
+/** A disc with the first letter of a name. */
+export function face(name, more = "") {
+  const letter = [...new Intl.Segmenter().segment(name || "?")][0]?.segment.toUpperCase() ?? "?";
+  const made = node("span", { class: `face ${more}`, "aria-hidden": "true" }, letter);
+  made.style.setProperty("--hue", hueOf(name));
+  return made;
+}
+
+function guestTag() {
+  return node("span", { class: "tag" }, "guest");
+}
+
+/** Text in which addresses of web pages can be followed. */
+export function linked(text) {
+  const parts = [];
+  let from = 0;
+  for (const found of text.matchAll(LINK)) {
+    parts.push(text.slice(from, found.index), node("a", { href: found[0], target: "_blank", rel: "noopener noreferrer nofollow" }, found[0]));
+    from = found.index + found[0].length;
+  }
+  return [...parts, text.slice(from)];
+}
+
+function when(time) {
+  const date = new Date(time);
+  const today = date.toDateString() === new Date().toDateString();
+  return node("time", { datetime: date.toISOString(), title: calendar.format(date) }, today ? clock.format(date) : calendar.format(date));
+}
+
+/** One line of a conversation. */
+export function lineNode(line) {
+  if (line.kind === "event") {
+    return node("p", { class: "event" }, line.who ? node("span", { class: "nick" }, line.who, " ") : null, line.text);
+  }
+  const fate = line.pending ? node("span", { class: "fate" }, "on its way …") : null;
+  return node(
+    "article",
+    { class: `said${line.own ? " own" : ""}${line.refused ? " refused" : ""}`, "data-id": line.id },
+    face(line.who),
+    node("p", { class: "head" }, node("span", { class: "nick" }, line.who), line.guest && guestTag(), when(line.time), fate),
+    node("p", { class: "text" }, ...linked(line.text)),
+    line.refused && node("p", { class: "why" }, `Not delivered. ${line.refused}`),
+  );
+}
+
+/** All lines; the place one has scrolled to stays, or the end if that was it. */
+export function showLines(lines, anew) {
+  const log = $("log");
+  const atEnd = anew || log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+  if (anew) {
+    log.setAttribute("aria-live", "off"); // the whole of a conversation is not news
+  }
+  const nodes = new Map([...log.children].map((each) => [each.line, each]));
+  const wanted = lines.map((line) => {
+    const known = nodes.get(line);
+    const state = `${line.pending}${line.refused}`;
+    if (known !== undefined && known.shown === state) {
+      return known;
+    }
+    return Object.assign(lineNode(line), { line, shown: state });
+  });
+  const kept = new Set(wanted);
+  [...log.children].filter((each) => !kept.has(each)).forEach((each) => each.remove());
+  wanted.forEach((each, index) => {
+    if (log.children[index] !== each) {
+      log.insertBefore(each, log.children[index] ?? null);
+    }
+  });
+  if (atEnd) {
+    log.scrollTop = log.scrollHeight;
+  }
+  if (anew) {
+    setTimeout(() => log.setAttribute("aria-live", "polite"), 500);
+  }
+}
+
+/** A button in the list of conversations. */
+export function placeNode(place, current, pick) {
+  const unread = place.unread ? node("span", { class: "badge" }, String(place.unread), node("span", { class: "unseen" }, " unread")) : null;
+  const out = place.kind === "room" && place.state !== "in";
+  return node(
+    "li",
+    { class: out ? "out" : "" },
+    node(
+      "button",
+      { type: "button", "aria-current": current ? "true" : null, "data-jid": place.jid, title: place.jid, onclick: () => pick(place.jid) },
+      face(place.name, place.kind === "room" ? "little room" : "little"),
+      node("span", { class: "name" }, place.name),
+      unread,
+    ),
+  );
+}
+
+/** A room that could be joined. */
+export function directoryNode(room, pick) {
+  return node("li", {}, node("button", { type: "button", title: room.jid, onclick: () => pick(room.jid) }, face(room.name, "little room"), node("span", { class: "name" }, room.name)));
+}
+
+function rankOf({ role, affiliation }) {
+  if (role === "visitor") {
+    return "only listens";
+  }
+  if (affiliation === "owner" || affiliation === "admin") {
+    return affiliation;
+  }
+  return role === "moderator" ? "moderator" : "";
+}
+
+/** Somebody in a room. */
+export function occupantNode(occupant, pick) {
+  const rank = rankOf(occupant);
+  const label = node(
+    "span",
+    { class: "names" },
+    occupant.nick,
+    occupant.own ? " (you) " : " ",
+    occupant.guest && guestTag(),
+    rank && node("span", { class: "rank" }, rank),
+  );
+  if (occupant.own) {
+    return node("li", {}, node("span", { class: "person" }, face(occupant.nick, "little"), label));
+  }
+  const title = `Write to ${occupant.nick} in private`;
+  return node("li", {}, node("button", { type: "button", class: "person", title, onclick: () => pick(occupant.nick) }, face(occupant.nick, "little"), label));
+}
+
+/** Something that the server refused. */
+export function refusalNode(refusal) {
+  return node(
+    "li",
+    {},
+    node("p", {}, node("span", { class: "what" }, refusal.what), " ", when(refusal.time)),
+    node("p", {}, refusal.words),
+    refusal.text && refusal.text !== refusal.words && node("p", {}, `The server says: ${refusal.text}`),
+    node("code", {}, refusal.condition),
+  );
+}
+
+/** Show facts: [[name, value]]. */
+export function showFacts(facts) {
+  $("facts").replaceChildren(...facts.flatMap(([name, value]) => [node("dt", {}, name), node("dd", {}, value instanceof Node ? value : String(value))]));
+}
+
+/** A value that is a word of the protocol or an address. */
+export function code(text) {
+  return node("code", {}, text);
+}
+
+/** Show a text, or nothing. */
+export function say(id, text) {
+  $(id).textContent = text;
+  $(id).hidden = !text;
+}
