@@ -18,6 +18,7 @@ from base64 import b64encode
 from pathlib import Path
 
 from cryptography import x509
+from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.daemon import CONFIGURATION, DOMAIN, Daemon, mistakes, run
@@ -27,7 +28,9 @@ from xmppd.trust.identities import xmppAddress
 
 TIMEOUT = 20.0
 
-WITH_AUTHORITY = CONFIGURATION.replace("[tls]", '[tls]\nclient_ca = "clients.pem"', 1)
+WITH_AUTHORITY = CONFIGURATION.replace("[tls]", '[tls]\nclient_ca = "clients.pem"', 1).replace(
+    "[listen]", '[listen]\nhttps = ["tcp:0:interface=127.0.0.1"]', 1
+)
 
 FAILED = "authentication failed"
 """The server's warning, which belongs in its log if a login was refused."""
@@ -88,6 +91,20 @@ class Certified:
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
+
+
+def authoritiesWanted(port: int, version: int) -> list[str]:
+    """Whose certificates a server with TLS asks for; nobody's if it doesn't ask."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_min_proto_version(version)
+    context.set_max_proto_version(version)
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as plain:
+        plain.settimeout(None)  # pyOpenSSL wants a blocking socket
+        client = SSL.Connection(context, plain)
+        client.set_tlsext_host_name(DOMAIN.encode())
+        client.set_connect_state()
+        client.do_handshake()
+        return [each.commonName for each in client.get_client_ca_list()]
 
 
 @spec("XEP-0178", "2")
@@ -199,6 +216,13 @@ class ExternalTests(SynchronousTestCase):
                 self.assertIn("SCRAM-SHA-256-PLUS", client.mechanisms)
                 self.assertEqual(client.login("romeo@example.org"), "invalid-mechanism")
         self.assertEqual(self.client(leaf).login(), "juliet@example.org")
+
+    def test_browser(self) -> None:
+        """Who comes by HTTP isn't asked for a certificate: browsers would have their users choose one."""
+        ports = {each["option"]: int(each["address"].rpartition(":")[2]) for each in self.daemon.ask("status")["ports"]}
+        for option, asked in (("listen.c2s_tls", ["clients"]), ("listen.https", [])):
+            for version in (SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION):
+                self.assertEqual(authoritiesWanted(ports[option], version), asked)
 
     def test_slixmpp(self) -> None:
         """slixmpp prefers its certificate to any password, and needs none."""

@@ -628,14 +628,21 @@ class ClientCertificateTests(TLSCase):
         self.policy = TLSPolicy(clientAuthorities=authorities)
         super().setUp()
 
-    def with_(self, authority: Authority, context: SSL.Context | None = None, **options: Any) -> Client:
-        """A client that shows a certificate."""
+    def with_(
+        self,
+        authority: Authority,
+        context: SSL.Context | None = None,
+        creator: Any = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> Client:
+        """A client that shows a certificate, if it is asked for one."""
         key = curveKey()
         context = context or clientContext()
         options = {"start": 0, "end": ALWAYS, **options}
         context.use_certificate(authority.sign(key, [x509.DNSName("c")], **options))
         context.use_privatekey(key)
-        return self.stream(context=context)
+        return Client(creator or self.tls.forStream("a.example"), name, context).shake()
 
     @spec("XEP-0178", "2")
     def test_verified(self) -> None:
@@ -682,6 +689,26 @@ class ClientCertificateTests(TLSCase):
         self.clock.advance(self.policy.contextLife)
         self.assertTrue(peerVerified(self.with_(self.root).layer.connection))
         self.assertRaises(CertificateError, self.tls.replace, self.tls.certificates)
+
+    @spec("XEP-0178", "2")
+    def test_direct(self) -> None:
+        """Direct TLS for clients of XMPP asks, too, whatever name they ask for."""
+        for name in (None, "a.example", "b.example"):
+            client = self.with_(self.root, creator=self.tls.forDirect(CLIENT_PROTOCOL), name=name)
+            self.assertTrue(tlsFacts(client.layer.connection).peerVerified)
+
+    def test_browsers(self) -> None:
+        """A listener for browsers doesn't ask, whatever name they ask for; their sessions are resumed."""
+        web = self.tls.forDirect(b"http/1.1")
+        for make in (clientContext, tls12Context):
+            for name in (None, "a.example", "b.example"):
+                context = make()
+                client = self.with_(self.root, context, creator=web, name=name)
+                self.assertEqual(client.connection.get_client_ca_list(), [])
+                self.assertIsNone(tlsFacts(client.layer.connection).peerCertificate)
+                client.read()
+                again = Client(web, name, context, session=client.connection.get_session()).shake()
+                self.assertTrue(openssl.wasResumed(again.layer.connection))
 
     def test_notResumed(self) -> None:
         """A session isn't resumed, since its certificate wouldn't be looked at again."""

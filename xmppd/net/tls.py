@@ -20,6 +20,9 @@ client means, in a protocol no other service understands, and the client checks 
 nothing to that, and several clients put there the name of the machine that DNS led them to (RFC 7590 section 3.5 calls
 SNI unnecessary here). ALPN isn't looked at.
 
+Only clients that speak XMPP at once are asked for a certificate, where the policy asks: one that browsers would show
+to whatever page asks for it is no login, and they would have their users choose one before the first page.
+
 Contexts are made anew every C{TLSPolicy.contextLife} seconds, when the next connection comes, since the keys of
 session tickets live as long as a context does (RFC 9325 section 3.4).
 """
@@ -27,6 +30,7 @@ session tickets live as long as a context does (RFC 9325 section 3.4).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +50,9 @@ log = Logger(namespace="xmppd.tls")
 
 CLIENT_PROTOCOL = b"xmpp-client"
 SERVER_PROTOCOL = b"xmpp-server"
+
+XMPP = frozenset({CLIENT_PROTOCOL, SERVER_PROTOCOL})
+"""The ALPN protocols over which a certificate can be a login."""
 
 
 class NoCertificate(LookupError):
@@ -100,7 +107,9 @@ class _Contexts:
         """The context with SNI and ALPN."""
         key = (certificate, protocols)
         if key not in self._contexts:
-            context = _checkedContext(certificate, self._policy)
+            asks = not XMPP.isdisjoint(protocols)
+            policy = self._policy if asks else replace(self._policy, clientAuthorities=None)
+            context = _checkedContext(certificate, policy)
             # OpenSSL looks at a ticket before it asks about the name, and with the listener's first context; so all
             # of a listener's contexts must have the same session id context, or only the first domain could resume.
             context.set_session_id(b"direct")
@@ -194,7 +203,8 @@ class ServerTLS:
         """
         The creator for a listener of direct TLS.
 
-        @param protocols: the ALPN protocols it speaks, the preferred one first.
+        @param protocols: the ALPN protocols it speaks, the preferred one first. If none of them is one of XMPP's,
+            clients aren't asked for certificates.
         """
         return DirectTLS(self, protocols)
 
