@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from xmppd.trust.identities import CertificateNames, namesOf
@@ -210,11 +210,13 @@ def signatureWeakness(certificate: x509.Certificate) -> str | None:
     return f"a signature with {name.upper()}" if name in WEAK_HASHES else None
 
 
-def fingerprint(der: bytes, algorithm: hashes.HashAlgorithm) -> bytes:
-    """The hash of some octets."""
-    digest = hashes.Hash(algorithm)
-    digest.update(der)
-    return digest.finalize()
+def fullWeakness(certificate: x509.Certificate, signed: bool = True) -> str | None:
+    """
+    What of a certificate is too weak, in words, or None.
+
+    @param signed: whether its signature matters; that of a trust anchor, or of what a record names, doesn't.
+    """
+    return keyWeakness(certificate) or (signatureWeakness(certificate) if signed else None)
 
 
 def shown(text: str, limit: int = 200) -> str:

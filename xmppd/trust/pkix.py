@@ -109,6 +109,18 @@ class VerificationRecorder:
         return Verification(tuple(chain[depth] for depth in sorted(chain)), tuple(errors))
 
 
+def presentedChain(connection: SSL.Connection) -> tuple[bytes, ...]:
+    """
+    DER of the certificates that a peer has shown, its own first, the others as they came and not verified; empty if it
+    has shown none.
+    """
+    own = connection.get_peer_certificate()
+    if own is None:
+        return ()
+    every = [own, *(connection.get_peer_cert_chain() or ())][: MAX_CHAIN + 1]
+    return tuple(dict.fromkeys(crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in every))
+
+
 # --- what is wrong with a chain -----------------------------------------------------------------------------------
 
 
@@ -370,7 +382,7 @@ def provePKIX(
     Whether a peer's certificate proves that it is a domain. Never raises for anything a peer can send.
 
     @param now: seconds since the epoch.
-    @param targets: see L{matchNames}: host names from a secure SRV answer, on outgoing streams only.
+    @param targets: see L{matchNames}; L{xmppd.trust.dane.secureTargets} knows them.
     @param ocsp: what the stapled OCSP response says, if there is one.
     """
     faults = faultsOf(verification, now, ocsp)
