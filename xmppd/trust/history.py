@@ -1,0 +1,233 @@
+"""
+What a domain has shown before, and what to make of what it shows now (RFC 7590 section 3.6: people should be warned if
+a certificate changes).
+
+Theory of operation. Each finished handshake with a domain is a L{Sighting}: certificate, key, authority, proof.
+Sightings of one domain, the latest first, are its history; where it is kept is not known here. L{observe} compares a
+new sighting with the history and answers every L{Change} that it sees, whether somebody should look at it, and why in
+words; L{remembered} answers the history with the new one in it. Whoever connects can claim to be anybody, so a refused
+incoming stream says nothing about the domain: ask L{isMemorable} first.
+
+What is ordinary. Authorities want certificates renewed every few months, mostly with a new key, so a new key from the
+same authority is ordinary if it was due: if the old certificate had no more than a third of its life left, which is
+when automatic renewal begins. A new key long before that is what an interception looks like whose certificate comes
+from the very authority that the domain uses. So is an older certificate that comes back while the newer one is still
+valid: two parties answer for the domain, or one path to it leads elsewhere. Both are told as warnings.
+
+Authorities have several intermediate certificates and change between them, so "the same authority" is the same
+organisation, where the issuer's name has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from cryptography import x509
+
+from xmppd.trust.certificatefacts import CertificateFacts, load, shown, shownTime
+from xmppd.trust.verdict import Prooftype, Verdict
+
+MAX_SIGHTINGS: Final = 32
+"""How many different certificates of one domain are remembered."""
+
+DUE: Final = 1 / 3
+"""What part of its life a certificate has left when its renewal is due."""
+
+
+class Change(StrEnum):
+    """What is different; the values are for JSON and for the catalogue of warnings."""
+
+    FIRST_SEEN = "first-seen"
+    SAME = "same"
+    RENEWED = "renewed"
+    NEW_KEY = "new-key"
+    EARLY = "early"
+    NEW_ISSUER = "new-issuer"
+    RETURNED = "returned"
+    NO_CERTIFICATE = "no-certificate"
+    WEAKER_PROOF = "weaker-proof"
+    STRONGER_PROOF = "stronger-proof"
+    EXPIRED = "expired"
+
+
+WARNED: Final = frozenset(
+    {Change.EARLY, Change.NEW_ISSUER, Change.RETURNED, Change.NO_CERTIFICATE, Change.WEAKER_PROOF, Change.EXPIRED}
+)
+"""What administrators are told; the rest is kept in the history and no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """
+    One certificate of a domain, as it was seen over a time, in one direction: what a server shows when it is called may
+    be something else than what it shows when it calls.
+
+    @ivar incoming: whether the domain has connected to us.
+    @ivar sha256: of the certificate, hexadecimal; empty if there was none.
+    @ivar publicKeySHA256: of its key, hexadecimal.
+    @ivar authority: who has issued it: the organisation, else the issuer's whole name; "itself" if nobody else has.
+    @ivar notBefore: start of validity, seconds since the epoch.
+    @ivar notAfter: end of validity, seconds since the epoch.
+    @ivar prooftype: how the domain was known when it was last seen.
+    @ivar firstSeen: seconds since the epoch.
+    @ivar lastSeen: seconds since the epoch.
+    """
+
+    incoming: bool
+    sha256: str
+    publicKeySHA256: str
+    authority: str
+    notBefore: float
+    notAfter: float
+    prooftype: Prooftype
+    firstSeen: float
+    lastSeen: float
+
+    def isDue(self, now: float) -> bool:
+        """Whether it is time to renew the certificate."""
+        return self.notAfter - now <= DUE * (self.notAfter - self.notBefore)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """
+    What is different.
+
+    @ivar changes: every change, the gravest first; SAME alone if there is none.
+    @ivar text: in words, one sentence for each change.
+    @ivar warns: whether somebody should look at it.
+    """
+
+    changes: tuple[Change, ...]
+    text: str
+    warns: bool
+
+
+def isMemorable(verdict: Verdict, incoming: bool) -> bool:
+    """
+    Whether a verdict says something about its domain: it was accepted, or we have looked the domain up ourselves, so
+    that even what was refused comes from its address.
+    """
+    return verdict.accepted or not incoming
+
+
+def sightingOf(verdict: Verdict, incoming: bool, now: float) -> Sighting:
+    """
+    The sighting that a verdict is. If the stream was refused, its proof is the strongest that held.
+
+    @param now: seconds since the epoch.
+    """
+    proofs = [proof.prooftype for proof in verdict.proofs if proof.held]
+    prooftype = verdict.prooftype if verdict.accepted else next(iter(proofs), Prooftype.NONE)
+    facts = verdict.certificate
+    if facts is None:
+        return Sighting(incoming, "", "", "", 0.0, 0.0, prooftype, now, now)
+    assert verdict.tls is not None and verdict.tls.peerCertificate is not None
+    authority = authorityOf(facts, verdict.tls.peerCertificate)
+    return Sighting(
+        incoming,
+        facts.sha256,
+        facts.publicKeySHA256,
+        authority,
+        facts.notBefore,
+        facts.notAfter,
+        prooftype,
+        now,
+        now,
+    )
+
+
+def authorityOf(facts: CertificateFacts, certificate: bytes) -> str:
+    """Who has issued a certificate, by a name that stays when an authority changes its intermediate certificates."""
+    if facts.selfIssued:
+        return "itself"
+    try:
+        organisations = load(certificate).issuer.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)
+    except ValueError:
+        organisations = []
+    return shown(str(organisations[0].value)) if organisations else shown(facts.issuer)
+
+
+def observe(history: Sequence[Sighting], new: Sighting, now: float) -> Observation:
+    """
+    Compare what a domain shows now with what it has shown.
+
+    @param history: the domain's sightings, the latest first, in both directions.
+    @param now: seconds since the epoch.
+    """
+    earlier = [each for each in history if each.incoming is new.incoming]
+    found = list(_certificateChanges(earlier, new, now)) + list(_proofChanges(earlier, new, now))
+    if not found:
+        return Observation((Change.SAME,), "nothing has changed", False)
+    found.sort(key=lambda each: each[0] not in WARNED)
+    changes = tuple(change for change, _ in found)
+    return Observation(changes, "; ".join(text for _, text in found), not WARNED.isdisjoint(changes))
+
+
+def _certificateChanges(earlier: Sequence[Sighting], new: Sighting, now: float) -> Iterable[tuple[Change, str]]:
+    """What is different about the certificate."""
+    if not earlier:
+        yield Change.FIRST_SEEN, "the domain is seen for the first time"
+        return
+    last = earlier[0]
+    if new.sha256 == last.sha256:
+        return
+    if not new.sha256:
+        yield Change.NO_CERTIFICATE, "no certificate was shown, where there was one before"
+        return
+    if any(new.sha256 == each.sha256 for each in earlier):
+        if not last.sha256 or last.notAfter > now:
+            since = shownTime(last.firstSeen)
+            yield Change.RETURNED, f"an older certificate is back, though there has been another since {since}"
+        return
+    previous = next((each for each in earlier if each.sha256), None)
+    if previous is not None:
+        yield from _replacement(previous, [each for each in earlier if each.sha256], new, now)
+
+
+def _replacement(
+    previous: Sighting, earlier: Sequence[Sighting], new: Sighting, now: float
+) -> Iterable[tuple[Change, str]]:
+    """What is to be said of a certificate that was never seen before."""
+    if new.publicKeySHA256 in {each.publicKeySHA256 for each in earlier}:
+        yield Change.RENEWED, "the certificate is new, for a key that is known"
+    else:
+        yield Change.NEW_KEY, "the certificate and its key are new"
+        if not previous.isDue(now):
+            yield Change.EARLY, f"the one before would have been valid until {shownTime(previous.notAfter)}"
+    if new.authority not in {each.authority for each in earlier}:
+        yield Change.NEW_ISSUER, f"it is issued by {new.authority}, the one before was by {previous.authority}"
+
+
+def _proofChanges(earlier: Sequence[Sighting], new: Sighting, now: float) -> Iterable[tuple[Change, str]]:
+    """What is different about the proof and the validity."""
+    if (
+        new.sha256
+        and new.notAfter < now
+        and not any(each.sha256 == new.sha256 and _wasExpired(each) for each in earlier)
+    ):
+        yield Change.EXPIRED, f"the certificate has expired on {shownTime(new.notAfter)}"
+    if not earlier or earlier[0].prooftype is new.prooftype:
+        return
+    before = earlier[0].prooftype
+    weaker = new.prooftype.strength < before.strength
+    change = Change.WEAKER_PROOF if weaker else Change.STRONGER_PROOF
+    yield change, f"the domain is proved by {new.prooftype}, where it was by {before}"
+
+
+def _wasExpired(sighting: Sighting) -> bool:
+    """Whether the certificate had expired when it was last seen, so that it has been told."""
+    return sighting.lastSeen > sighting.notAfter
+
+
+def remembered(history: Sequence[Sighting], new: Sighting, limit: int = MAX_SIGHTINGS) -> tuple[Sighting, ...]:
+    """
+    The history with a new sighting, the latest first. Of each certificate and direction there is one; the ones that
+    weren't seen for longest go.
+    """
+    same = next((each for each in history if (each.incoming, each.sha256) == (new.incoming, new.sha256)), None)
+    latest = new if same is None else replace(new, firstSeen=same.firstSeen)
+    return (latest, *(each for each in history if each is not same))[:limit]
