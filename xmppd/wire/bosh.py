@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from xmppd.wire import ns
-from xmppd.wire.element import escapeAttribute, parse
+from xmppd.wire.element import escapeAttribute, split
 from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.refusals import tooBig, tooMany
-from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza, renamed
+from xmppd.wire.rewriting import rewritten
+from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza
 from xmppd.wire.xmlstream import ParserLimits, StreamEnd, StreamHeader, XMLStreamParser
 
 BODY: Final = ns.HTTP_BIND + " body"
@@ -77,6 +78,7 @@ class _BodyParser(XMLStreamParser):
         )
         self._boundary = tag.end()
         self._namespaces = 0
+        self._longHeader = self._long
         self._events.append(self._header)
 
     def _complete(self) -> None:
@@ -91,14 +93,10 @@ class _BodyParser(XMLStreamParser):
             return Stanza(kind, self._stanzaName, {}, (), raw)
         if self._elements + len(self._childNames) > DEPENDENT:
             raise tooMany(DEPENDENT, "elements that depend on the body's namespaces")
-        prefixes = {prefix: uri for prefix, uri in self._prefixes.items() if prefix not in (None, "xml")}
-        tree = parse(raw, self._default, tuple(prefixes.items()))
-        if tree.ns == ns.HTTP_BIND:
-            tree = renamed(tree, ns.HTTP_BIND, ns.CLIENT)
-        raw = tree.toBytes()
-        if len(raw) > self._limits.stanzaBytes:
-            raise tooBig("stanza")
-        return Stanza(kind, tree.qname, {}, (), raw)
+        prefixes = tuple((prefix, uri) for prefix, uri in self._prefixes.items() if prefix not in (None, "xml"))
+        old = ns.HTTP_BIND if split(self._stanzaName)[0] == ns.HTTP_BIND else ns.CLIENT
+        raw = rewritten(raw, self._default, prefixes, old, ns.CLIENT, self._limits.stanzaBytes)
+        return Stanza(kind, self._stanzaName, {}, (), raw)
 
     def _judge(self, error: StreamError) -> StreamError | None:
         """Here nothing may stand behind the end."""

@@ -4,12 +4,36 @@ What the stream parser refuses, and in which words (RFC 6120 sections 4.9.3 and 
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from xmppd.wire.errors import StreamCondition, StreamError
+
+_CHARACTERS: Final = r"[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2}"
+_URI: Final = re.compile(
+    rf"(?:[A-Za-z][A-Za-z0-9+.\-]*:(?!//)|[A-Za-z][A-Za-z0-9+.\-]*://[A-Za-z0-9\-._~]*(?::[0-9]{{1,5}})?(?=[/?#]|$)|"
+    rf"(?=[^:/?#]*(?:[/?#]|$))(?!//))(?:{_CHARACTERS})*(?:#(?:{_CHARACTERS})*)?"
+)
+"""
+What the name of a namespace looks like: a URI reference (RFC 3986), without user information and IP literals. Other
+names are looked upon differently by different parsers: some refuse the document, and what we pass on must not break the
+stream of whoever receives it.
+"""
 
 
 def tooMany(limit: int, what: str) -> StreamError:
     """The error for what there are too many of."""
     return StreamError(StreamCondition.POLICY_VIOLATION, f"More than {limit} {what}.")
+
+
+def refuseNamespace(name: str, most: int) -> None:
+    """
+    Refuse the name of a namespace that is longer than C{most} characters, or no URI.
+    """
+    if len(name) > most:
+        raise StreamError(StreamCondition.POLICY_VIOLATION, "The name of a namespace is too long.")
+    if not _URI.fullmatch(name):
+        raise StreamError(StreamCondition.NOT_WELL_FORMED, "The name of a namespace is no URI.")
 
 
 def textBetween() -> StreamError:

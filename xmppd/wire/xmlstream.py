@@ -15,7 +15,7 @@ the input is kept in C{_pending}; a new chunk is appended to it.
 Four rules make C{Stanza.raw} safe to pass on verbatim (see L{xmppd.wire.stanza}): the stanza's name is unprefixed and
 in the stream's content namespace, that is the default namespace of the stream, the stanza uses no prefix bound by the
 header but C{stream}, and if it comes from another kind of stream, nothing in it depends on that. Where they don't hold,
-the stanza is serialised again from its tree, and keeps its meaning.
+the stanza is written again, and keeps its meaning.
 
 What comes out doesn't depend on how the input was cut. Expat is only ever fed up to a C{>}: nothing can be complete
 before one has come, and the rest is kept. What can be told earlier (text between stanzas, something too long) is told
@@ -38,10 +38,8 @@ from xmppd.wire import ns
 from xmppd.wire.element import (
     DEPTH,
     LANG,
-    STREAM_CONTEXT,
     bareExpat,
     escapeAttribute,
-    parse,
     split,
 )
 from xmppd.wire.errors import StreamCondition, StreamError
@@ -49,32 +47,30 @@ from xmppd.wire.refusals import (
     refuseComment,
     refuseDoctype,
     refuseInstruction,
+    refuseNamespace,
     restricted,
     textBetween,
     tooBig,
     tooMany,
 )
-from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza, portable, renamed
+from xmppd.wire.rewriting import moved, rewritten
+from xmppd.wire.stanza import NAME_LENGTHS, START_TAG, STARTS, Stanza, portable
 
 STREAM: Final = ns.STREAMS + " stream"
 PATIENCE: Final = 4096
 """From how many bytes on an unfinished tag is not shown to expat again before it ends."""
+
+DEPENDENT: Final = 5_000
+"""How many elements a stanza may have that has to be written again."""
+
+LONG: Final = 100
+"""From how many characters on it is counted how often the name of a namespace is used for attributes."""
 
 _INK: Final = re.compile(rb"[^ \t\r\n]")
 _QUOTE_OR_END: Final = re.compile(rb"""["'>]""")
 _INSTRUCTION_END: Final = re.compile(rb"-->|\?>")
 
 _KNOWN: Final = frozenset(uri for name, uri in vars(ns).items() if name.isupper())
-_CHARACTERS: Final = r"[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2}"
-_URI: Final = re.compile(
-    rf"(?:[A-Za-z][A-Za-z0-9+.\-]*:(?!//)|[A-Za-z][A-Za-z0-9+.\-]*://[A-Za-z0-9\-._~]*(?::[0-9]{{1,5}})?(?=[/?#]|$)|"
-    rf"(?=[^:/?#]*(?:[/?#]|$))(?!//))(?:{_CHARACTERS})*(?:#(?:{_CHARACTERS})*)?"
-)
-"""
-What the name of a namespace looks like: a URI reference (RFC 3986), without user information and IP literals. Other
-names are looked upon differently by different parsers: some refuse the document, and what we pass on must not break the
-stream of whoever receives it.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ class ParserLimits:
     @ivar children: how many children a stanza may have.
     @ivar elements: how many elements there may be in a stanza below its children.
     @ivar names: how many characters the names of all elements in a stanza may have, each with its namespace written
-        out: a stanza serialised again doesn't get longer than this and its own size.
+        out; also those of their attributes, as soon as a namespace has more than L{LONG} of them.
     @ivar attributes: how many attributes one element may have.
     @ivar namespaces: how many namespace declarations there may be in a stanza.
     @ivar namespaceLength: how many characters a namespace may have; each name in it is held with it.
@@ -202,6 +198,8 @@ class XMLStreamParser:
         "_kind",
         "_kinds",
         "_limits",
+        "_long",
+        "_longHeader",
         "_names",
         "_namespaces",
         "_pending",
@@ -253,6 +251,7 @@ class XMLStreamParser:
         self._stanzaStart = 0
         self._childNames: list[str] = []
         self._elements = self._names = self._namespaces = 0
+        self._long = self._longHeader = False  # whether a long namespace was declared, in the stanza or in the header
         self._resting = False
         self._expat = bareExpat()
         self._listen()
@@ -462,8 +461,11 @@ class XMLStreamParser:
     def _start(self, name: str, attrs: dict[str, str]) -> None:
         depth = self._depth
         self._depth = depth + 1
-        if attrs and len(attrs) > self._limits.attributes:
-            raise tooMany(self._limits.attributes, "attributes")
+        if attrs:
+            if len(attrs) > self._limits.attributes:
+                raise tooMany(self._limits.attributes, "attributes")
+            if self._long:
+                self._names += sum(map(len, attrs))
         if depth == 2:
             names = self._childNames
             names.append(name)
@@ -507,10 +509,8 @@ class XMLStreamParser:
         if self._depth == 0:
             self._prefixes[prefix] = uri or ""
         if uri and uri not in _KNOWN:
-            if len(uri) > self._limits.namespaceLength:
-                raise StreamError(StreamCondition.POLICY_VIOLATION, "The name of a namespace is too long.")
-            if not _URI.fullmatch(uri):
-                raise StreamError(StreamCondition.NOT_WELL_FORMED, "The name of a namespace is no URI.")
+            self._long = self._long or len(uri) > LONG
+            refuseNamespace(uri, self._limits.namespaceLength)
 
     def _startCDATA(self) -> None:
         self._inCDATA = True
@@ -550,6 +550,7 @@ class XMLStreamParser:
         self._root = tag[0].split(None, 1)[0].rstrip(b"/>")
         self._boundary = tag.end()
         self._namespaces = 0
+        self._longHeader = self._long
         self._events.append(StreamHeader(attrs, content, foreign))
 
     def _contentNamespace(self) -> str:
@@ -594,6 +595,7 @@ class XMLStreamParser:
         self._boundary = base + end
         self._childNames = []
         self._elements = self._names = self._namespaces = 0
+        self._long = self._longHeader
 
     def _normalised(self, kind: str, raw: bytes) -> Stanza:
         """The stanza as it has to be in a client stream that binds nothing but the prefix C{stream}."""
@@ -603,13 +605,13 @@ class XMLStreamParser:
         name, attrs, names = self._stanzaName, self._stanzaAttrs, self._childNames
         if kind and content != ns.CLIENT:
             name = f"{ns.CLIENT} {kind}"
-            names = [_moved(each, content) for each in names]
+            names = [moved(each, content) for each in names]
         plain = kind and self._default == content and raw.startswith(STARTS[kind])
         if not plain or not portable(raw, content) or any(use in raw for use in self._uses):
-            tree = parse(raw, self._default, tuple({**dict(STREAM_CONTEXT), **dict(header.prefixes)}.items()))
-            raw = (renamed(tree, content, ns.CLIENT) if kind and content != ns.CLIENT else tree).toBytes()
-            if len(raw) > self._limits.stanzaBytes:
-                raise tooBig("stanza")
+            if self._elements + len(names) > DEPENDENT:
+                raise tooMany(DEPENDENT, "elements in a stanza that has to be written again")
+            old = content if kind else ns.CLIENT
+            raw = rewritten(raw, self._default, header.prefixes, old, ns.CLIENT, self._limits.stanzaBytes)
         return Stanza(kind, name, attrs, names, raw)
 
     # --- keeping expat small
@@ -626,6 +628,7 @@ class XMLStreamParser:
         self._depth = 1
         self._childNames = []
         self._elements = self._names = self._namespaces = 0
+        self._long = self._longHeader
         self._inCDATA = False
         seen = len(self._pending) - self._unfed
         if seen:
@@ -651,10 +654,3 @@ def _kinds(content: str) -> dict[str, str]:
 
 _RESTING: Final = bareExpat()
 """What stands in the place of a parser that rests; nothing is ever fed to it."""
-
-
-def _moved(name: str, content: str) -> str:
-    """A child's name as it is in a client stream, see L{renamed}."""
-    if name.startswith(content) and name[len(content)] == " ":
-        return ns.CLIENT + name[len(content) :]
-    return content + name[len(ns.CLIENT) :] if name.startswith(ns.CLIENT + " ") else name
