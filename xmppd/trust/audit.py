@@ -18,7 +18,6 @@ from enum import StrEnum
 from typing import Final
 
 from xmppd.trust.certificatefacts import (
-    MIN_RSA_BITS,
     factsOf,
     keyOf,
     keyWeakness,
@@ -51,7 +50,7 @@ class Finding:
 
     @ivar grade: how it came out; a broken MUST is a violation, a broken SHOULD a warning.
     @ivar section: of RFC 9325.
-    @ivar level: the statement's key word ("MUST NOT").
+    @ivar level: the statement's key word ("MUST NOT"); "advice" where it is ours and goes beyond it.
     @ivar subject: what it is about: "policy", "certificate example.org", "listener tcp:5222".
     @ivar text: what is so, in words.
     """
@@ -72,6 +71,7 @@ class ListenerFacts:
     What a live listener does. C{None} means that it wasn't tried.
 
     @ivar name: which, for people.
+    @ivar service: "xmpp-client" or "xmpp-server".
     @ivar direct: whether TLS begins at once, without STARTTLS.
     @ivar plaintext: whether one can go on without TLS.
     @ivar versions: the versions it accepts, by OpenSSL's names ("TLSv1.2"), of all in L{VERSIONS} that could be tried.
@@ -90,6 +90,7 @@ class ListenerFacts:
     """
 
     name: str
+    service: str = CLIENT
     direct: bool = False
     plaintext: bool | None = None
     versions: frozenset[str] | None = None
@@ -114,7 +115,7 @@ def _finding(good: bool | None, section: str, level: str, subject: str, well: st
     """A finding from whether all is well; None: not tried."""
     if good is None:
         return Finding(Grade.UNKNOWN, section, level, subject, f"not tried: {well}")
-    bad = Grade.VIOLATION if level.startswith(("MUST", "REQUIRED")) else Grade.WARNING
+    bad = Grade.VIOLATION if level.startswith(("MUST", "SHALL")) else Grade.WARNING
     return Finding(Grade.OK if good else bad, section, level, subject, well if good else ill)
 
 
@@ -262,8 +263,9 @@ def auditCertificate(der: bytes, domain: str, now: float, subject: str | None = 
         return
     weakness = keyWeakness(certificate)
     kind, bits = keyOf(certificate)
-    level = "MUST" if kind == "RSA" and bits < MIN_RSA_BITS else "MUST NOT"
-    yield _finding(weakness is None, "4.5", level, subject, f"{kind} key of {bits} bits", f"it has {weakness}")
+    # A curve of 224 bits isn't forbidden, but has no 128 bits of security either.
+    section, level = ("4.1", "SHOULD NOT") if kind.startswith("ECDSA") and bits >= 224 else ("4.5", "MUST NOT")
+    yield _finding(weakness is None, section, level, subject, f"{kind} key of {bits} bits", f"it has {weakness}")
     signature = None if facts.selfIssued else signatureWeakness(certificate)
     well = f"signed with {facts.signatureHash.upper() or kind}"
     yield _finding(signature is None, "4.5", "MUST NOT", subject, well, f"it has {signature}")
@@ -276,7 +278,7 @@ def auditCertificate(der: bytes, domain: str, now: float, subject: str | None = 
     yield _finding(valid, "7.1", "MUST", subject, until, f"not valid now: from {shownTime(facts.notBefore)}, {until}")
     if valid:
         yield _finding(
-            facts.notAfter - now > SOON, "7.1", "SHOULD", subject, "not to be renewed yet", f"soon over: {until}"
+            facts.notAfter - now > SOON, "7.1", "advice", subject, "not to be renewed yet", f"soon over: {until}"
         )
 
 
@@ -299,9 +301,9 @@ class _Rule:
 
 
 _RULES: Final = (
-    _Rule("plaintext", False, "3.2", "SHOULD", "nothing goes on without TLS", "one can go on without TLS"),
+    _Rule("plaintext", False, "3.2", "MUST", "nothing goes on without TLS", "one can go on without TLS"),
     _Rule("compression", False, "3.3", "SHOULD NOT", "no compression", "it compresses"),
-    _Rule("renegotiation", False, "3.5", "SHOULD NOT", "no renegotiation", "clients can renegotiate"),
+    _Rule("renegotiation", False, "3.5", "advice", "no renegotiation", "clients can renegotiate"),
     _Rule(
         "renegotiationInfo",
         True,
@@ -331,7 +333,7 @@ _RULES: Final = (
         "refusesUnknownALPN",
         True,
         "3.8",
-        "SHOULD",
+        "SHALL",
         "other protocols by ALPN are refused",
         "a client that asks for another protocol by ALPN is accepted",
         True,
@@ -376,13 +378,23 @@ def audit(
     @param now: seconds since the epoch.
     """
     findings = list(auditPolicy(policy))
+    listeners = tuple(listeners)
     for domain, der in certificates.items():
         findings += auditCertificate(der, domain, now)
+    findings += _auditDirect(listeners)
     for listener in listeners:
         findings += auditListener(listener, now)
-    if not any(finding.subject.startswith("listener ") for finding in findings):
-        findings.append(Finding(Grade.UNKNOWN, "3.2", "MUST", "listeners", "not tried: no listener was asked"))
     return tuple(findings)
+
+
+def _auditDirect(listeners: Sequence[ListenerFacts]) -> Iterable[Finding]:
+    """Whether each service can be had by TLS from the first byte."""
+    if not listeners:
+        yield Finding(Grade.UNKNOWN, "3.2", "MUST", "listeners", "not tried: no listener was asked")
+    for service in dict.fromkeys(listener.service for listener in listeners):
+        good = any(each.direct for each in listeners if each.service == service)
+        ill = f"{service} has no port for direct TLS, which is to be preferred to STARTTLS"
+        yield _finding(good, "3.2", "MUST", "listeners", f"{service} has a port for direct TLS", ill)
 
 
 def report(findings: Sequence[Finding], everything: bool = False) -> str:
