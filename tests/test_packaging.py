@@ -84,6 +84,7 @@ class WheelTests(SynchronousTestCase):
             (entryPoints,) = (name for name in names if name.endswith("entry_points.txt"))
             commands = wheel.read(entryPoints).decode()
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / "xmppd").rglob("*.py")}
+        modules |= {str(path.relative_to(ROOT)) for path in (ROOT / "xmppd" / "web").iterdir()}
         self.assertEqual(modules - names, set())
         self.assertIn("twisted/plugins/xmppd_plugin.py", names)
         self.assertEqual([n for n in names if n.startswith("twisted/")], ["twisted/plugins/xmppd_plugin.py"])

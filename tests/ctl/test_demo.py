@@ -26,9 +26,11 @@ class DemoTests(SynchronousTestCase):
         """It is for this machine only, and says so of guests."""
         demo = Demo(self.folder, True, 0)
         listen = demo.config.listen
-        self.assertTrue(all(each.endswith(":interface=127.0.0.1") for each in (*listen.c2s, *listen.c2sTls)))
+        self.assertTrue(all(each.endswith(":interface=127.0.0.1") for each in (*listen.c2s, *listen.c2sTls, *listen.http)))
         said = demo.welcome(self.folder, sys.executable)
         self.assertIn("WITHOUT a password", said)
+        self.assertIn(listen.http[0].split(":")[1], said)
+        self.assertIn(f"  {demo.config.web.origins[0]}/\n", said)
         self.assertRegex(said, r"SHA-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}\n")
 
     def test_lacking(self) -> None:
