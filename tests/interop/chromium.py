@@ -65,7 +65,8 @@ class Browser:
         assert PROGRAM is not None
         self._folder = Path(tempfile.mkdtemp(prefix="xmppd-chromium-"))
         argv = [PROGRAM, *FLAGS, f"--user-data-dir={self._folder}", "about:blank"]
-        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        nothing = subprocess.DEVNULL
+        self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
         self._number = 0
         self._answers: dict[int, Any] = {}
         self._tabs: dict[str, Tab] = {}
@@ -134,7 +135,7 @@ class Browser:
 
     def openIn(self, context: str, url: str, width: int = 1180, height: int = 760, dark: bool = False) -> Tab:
         """A new tab beside others."""
-        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        target: str = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[session] = Tab(self, session, target, context)
         tab.prepare(width, height, dark)
@@ -173,11 +174,16 @@ class Tab:
             self.call(f"{domain}.enable")
         self.call("Target.setAutoAttach", autoAttach=True, waitForDebuggerOnStart=False, flatten=True)
         self.resize(width, height)
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.prefer("prefers-color-scheme", "dark" if dark else "light")
+
+    def prefer(self, what: str, value: str) -> None:
+        """Somebody's preference, as style sheets can ask for it."""
+        self.call("Emulation.setEmulatedMedia", features=[{"name": what, "value": value}])
 
     def resize(self, width: int, height: int) -> None:
         """Another size of the window."""
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        values = {"deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, **values)
 
     def happened(self, method: str, params: Mapping[str, Any]) -> None:
         """Something that nobody has asked for."""
@@ -197,8 +203,9 @@ class Tab:
 
     def go(self, url: str) -> None:
         """Load a page."""
+        self.run("window.before = true")
         self.call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+        self.wait("document.readyState === 'complete' && !window.before")
 
     def reload(self) -> None:
         """Load the page again."""
@@ -262,7 +269,10 @@ class Tab:
 
     def see(self, what: str, text: str) -> None:
         """Wait until something has a text in it."""
-        self.wait(f"[...document.querySelectorAll({json.dumps(what)})].some(e => e.getClientRects().length && e.innerText.includes({json.dumps(text)}))")
+        self.wait(
+            f"[...document.querySelectorAll({json.dumps(what)})].some((e) => e.getClientRects().length"
+            f" && e.innerText.toLowerCase().includes({json.dumps(text.lower())}))"
+        )
 
     def text(self, what: str) -> str:
         """What stands in something."""
@@ -270,7 +280,7 @@ class Tab:
 
     def picture(self, file: Path) -> None:
         """A picture of what is seen, as PNG."""
-        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", optimizeForSpeed=False)["data"]))
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
     def frame(self, seconds: float = DEADLINE / 2) -> Tab:
         """The first frame with a process of its own."""

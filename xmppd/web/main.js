@@ -412,7 +412,7 @@ class Page {
     this._keepDraft();
     this.active = jid;
     this._toggle("places", false);
-    this.draw();
+    this._draw();
     grow();
     ($("composer").hidden ? $("main") : $("message")).focus();
   }

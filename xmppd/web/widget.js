@@ -26,7 +26,9 @@ function frameFor(options, title) {
   const frame = document.createElement("iframe");
   frame.src = url.href;
   frame.title = title;
-  frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox");
+  if (base.origin !== location.origin) {
+    frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox");
+  }
   frame.referrerPolicy = "no-referrer";
   Object.assign(frame.style, { border: "0", width: "100%", height: "100%", colorScheme: "light dark", display: "block" });
   return frame;
