@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.marks import spec
 from tests.restrict.cases import GuestCase
 from tests.server import TestClient
+from xmppd.wire.element import parse
+from xmppd.wire.stanza import build
 
 ROOMS = '[rooms."rooms.example.org"]\ncreate = "everyone"\n'
 ENTER = "<x xmlns='http://jabber.org/protocol/muc'/>"
@@ -81,6 +83,54 @@ class RoomsTests(GuestCase):
         self.begin(1)
         self.client.send(f"<presence to='a@rooms.example.org/romeo' id='e'>{ENTER}</presence>")
         self.assertEqual(len(self.errors(self.client)), 1)
+        self.assertTrue(self.enter("b"))
+
+    def test_refusedNickname(self) -> None:
+        """Who is in a room and can't have another nickname there is in it nevertheless."""
+        self.begin(1)
+        self.assertTrue(self.enter("a"))
+        self.client.send("<presence to='a@rooms.example.org/romeo' id='n'/>")
+        self.assertEqual(len(self.errors(self.client)), 1)
+        self.assertFalse(self.enter("b"))
+
+    def test_sentAtOnce(self) -> None:
+        """Nor does it help to be refused while one is being let in."""
+        self.begin(1)
+        refused = f"<presence to='a@rooms.example.org/romeo'>{ENTER}</presence>"
+        self.client.send(refused + f"<presence to='a@rooms.example.org/me'>{ENTER}</presence>" + refused)
+        self.client.take()
+        self.assertFalse(self.enter("b"))
+
+    def test_staying(self) -> None:
+        """Who says goodbye in a way that the room refuses is still there."""
+        self.begin(1)
+        self.assertTrue(self.enter("a"))
+        self.client.send(f"<presence to='a@rooms.example.org/me' type='unavailable'><status>{'x' * 9000}</status></presence>")
+        self.romeo.take()
+        self.client.take()
+        self.romeo.send("<message to='a@rooms.example.org' type='groupchat'><body>Who is here?</body></message>")
+        heard = any(each.tag.endswith("message") for each in self.client.take())
+        self.assertEqual(self.enter("b"), not heard)
+
+    def test_lateWord(self) -> None:
+        """A room that lets somebody in after it has refused the same guest counts."""
+        self.begin(1)
+        session = self.server.server.router.session(self.client.jid)
+        assert session is not None
+        self.enter("a", nick="romeo")
+        x = "<x xmlns='http://jabber.org/protocol/muc#user'><status code='110'/></x>"
+        attrs = {"from": "a@rooms.example.org/me", "to": self.client.jid}
+        session.deliver(build("presence", attrs, parse(x.encode())))
+        self.assertFalse(self.enter("b"))
+
+    def test_pretended(self) -> None:
+        """Nobody but rooms can say that the guest is in a room."""
+        self.begin(1)
+        self.assertTrue(self.enter("a"))
+        self.client.send("<presence to='a@rooms.example.org/me' type='unavailable'/>")
+        x = "<x xmlns='http://jabber.org/protocol/muc#user'><status code='110'/></x>"
+        self.romeo.send(f"<presence to='{self.client.jid}'>{x}</presence>")
+        self.client.take()
         self.assertTrue(self.enter("b"))
 
     def test_none(self) -> None:

@@ -2,7 +2,8 @@
 In how many rooms a guest may be at a time (XEP-0205 section 4.9: rooms amplify).
 
 A room counts from the presence that enters it, until the guest has left it, was sent away, or was not let in: rooms say
-that by presence, so once a guest is in one, presence to the guest is looked at, too.
+that by presence, so once a guest is in one, presence to the guest is looked at, too. An error means that the guest was
+not let in only before the room has shown who is there; later it is about a nickname, or something else.
 """
 
 from __future__ import annotations
@@ -49,32 +50,45 @@ class Rooms:
         visit: Visit = session.slots[SLOT]
         rooms = visit.rooms
         if type == "unavailable" and rooms is not None:
-            rooms.discard(room)
+            rooms.pop(room, None)
         if type is not None or (rooms is not None and room in rooms):
             return None
         if rooms is None:
-            rooms = visit.rooms = set()
+            rooms = visit.rooms = {}
             session.addReceiveRefusal(self.watches)
         if len(rooms) >= self._visits.allowed.rooms:
             return exceeded("You are in too many rooms.")
-        rooms.add(room)
+        rooms[room] = False
         return None
 
     def watches(self, session: ISession, stanza: Stanza) -> None:
-        """Presence to a guest: refuses nothing, but hears of rooms the guest is not in any more."""
+        """Presence to a guest: refuses nothing, but hears of rooms the guest is in, or not any more."""
         if stanza.kind != "presence":
             return
         type = stanza.attrs.get("type")
-        if type != "unavailable" and type != "error":
+        if type is not None and type != "unavailable" and type != "error":
             return
-        rooms = session.slots[SLOT].rooms
+        rooms: dict[str, bool] = session.slots[SLOT].rooms
         room = stanza.attrs.get("from", "").partition("/")[0]
-        if room in rooms and (type == "error" or hasLeft(stanza)):
-            rooms.discard(room)
+        entered = rooms.get(room)
+        if type is None:
+            if entered is False or (entered is None and SELF in codesOf(stanza) and self._isService(room)):
+                rooms[room] = True
+        elif entered is not None and (not entered if type == "error" else hasLeft(stanza)):
+            del rooms[room]
+
+    def _isService(self, address: str) -> bool:
+        """Whether an address is a service's: people say what they like in their presence."""
+        return (self._places.get(address) or self._places.of(address)).kind is Kind.SERVICE
+
+
+def codesOf(stanza: Stanza) -> set[str | None]:
+    """What a room says of presence by codes."""
+    x = stanza.find(X)
+    return {status.get("code") for status in x.elements("status")} if x is not None else set()
 
 
 def hasLeft(stanza: Stanza) -> bool:
     """Whether unavailable presence says that its receiver has left a room, and not just changed the nickname."""
-    x = stanza.find(X)
-    codes = {status.get("code") for status in x.elements("status")} if x is not None else set()
+    codes = codesOf(stanza)
     return SELF in codes and RENAMED not in codes

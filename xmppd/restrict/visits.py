@@ -88,7 +88,7 @@ class Visit:
     @ivar crowd: the guests from the same address.
     @ivar refused: how often it was refused for its pace in the current minute.
     @ivar refusedSince: when that minute began.
-    @ivar rooms: the rooms it is in.
+    @ivar rooms: the rooms it is in (True) or enters (False).
     @ivar stored: how many octets it has stored.
     @ivar warned: whether its user knows that the session will end.
     """
@@ -102,7 +102,7 @@ class Visit:
         self.recipients: dict[str, float] | None = None
         self.refused = 0
         self.refusedSince = 0.0
-        self.rooms: set[str] | None = None
+        self.rooms: dict[str, bool] | None = None
         self.stored = 0
         self.warned = False
 
