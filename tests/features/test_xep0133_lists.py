@@ -142,6 +142,25 @@ class ListsTests(AdministeringCase):
         self.rig.send(self.romeo, f"<iq type='result' id='{asked.id}' to='example.org'/>".encode())
         self.assertEqual(len(answers), 1)
 
+    def test_ownUsersPresence(self) -> None:
+        """Contacts see a user who is listed go, also contacts elsewhere, and come back once."""
+        self.successResultOf(self.rig.host.rosters.put(ROMEO, RosterItem("nurse@verona.example", subscription="both")))
+        self.rig.send(self.romeo, f"<presence to='{NURSE}'/>".encode())
+        self.forget()
+        self.do("edit-blacklist", blacklistjids=ROMEO)
+        self.assertEqual(self.gone(self.juliet), [ORCHARD])
+        self.assertEqual(self.gone(self.romeo), [BALCONY])
+        self.assertIn(("presence", "unavailable", NURSE), self.elsewhere.take())
+        self.rig.send(self.romeo, f"<presence to='{BALCONY}' type='unavailable'><status>psst</status></presence>".encode())
+        self.assertEqual(self.gone(self.juliet), [])
+        self.do("edit-blacklist", blacklistjids=[])
+        seen = [each.sender for each in self.streams[self.juliet].take() if each.kind == "presence"]
+        self.assertEqual(seen, [ORCHARD])
+
+    def gone(self, session: ISession) -> list[str | None]:
+        """Who has become unavailable to somebody."""
+        return [each.sender for each in self.streams[session].take() if each.type == "unavailable"]
+
     @spec("XEP-0133", "4.12")
     def test_whitelist(self) -> None:
         """Beside the host's own users and services only the listed are left."""
@@ -176,7 +195,7 @@ class ListsTests(AdministeringCase):
 
     def test_indispensable(self) -> None:
         """Neither the host nor an administrator can be shut out, nor is what isn't an address an entry."""
-        for entry in ("example.org", "admin@example.org", "a@b@c", "x/"):
+        for entry in ("example.org", "admin@example.org", "admin@example.org/desk", "example.org/x", "a@b@c", "x/"):
             self.assertEqual(self.failing("edit-blacklist", blacklistjids=entry), "not-acceptable")
         self.assertEqual(self.failing("edit-blacklist", blacklistjids=[f"d{n}.example" for n in range(MOST + 1)]), "not-acceptable")
         self.assertFree()
@@ -200,3 +219,26 @@ class ListsTests(AdministeringCase):
         self.rig.clock.advance(0)
         self.assertEqual(first + len(self.elsewhere.take()), BATCH + 6)
         self.assertLessEqual(first, BATCH)
+
+    def test_manyOwn(self) -> None:
+        """A user who is listed sees all of many contacts go, and they see it: also those whose turn comes later."""
+        sessions, paris, rosters = [], "paris@example.org", self.rig.host.rosters
+        bares = [f"u{number}@example.org" for number in range(BATCH + 5)]
+        for bare in bares:
+            self.successResultOf(rosters.put(bare, RosterItem(paris, subscription="both")))
+            self.successResultOf(rosters.put(paris, RosterItem(bare, subscription="both")))
+        for bare in (*bares, paris):
+            sessions.append(self.bind(bare + "/r"))
+            self.rig.send(sessions[-1], b"<presence/>")
+        self.forget()
+        self.do("edit-blacklist", blacklistjids=paris)
+        self.rig.clock.advance(0)
+        self.assertEqual(set(self.gone(sessions.pop())), {bare + "/r" for bare in bares})
+        self.assertEqual({tuple(self.gone(each)) for each in sessions}, {(paris + "/r",)})
+
+    def test_adminElsewhere(self) -> None:
+        """An administrator with an account elsewhere needn't be on the whitelist."""
+        self.rig.host._admins = frozenset({"admin@example.org", "nurse@verona.example"})
+        self.do("edit-whitelist", whitelistjids="peter@gate.example")
+        self.assertEqual((self.say(self.juliet, NURSE), self.hear(NURSE, BALCONY)), ([], 1))
+        self.assertEqual(self.say(self.juliet, "other@verona.example"), ["not-allowed"])

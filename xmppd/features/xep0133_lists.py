@@ -63,20 +63,39 @@ class Lists:
         before = self._predicate()
         accounts = tuple(self._host.sessions)
         after = self._predicate({**self.entries, name: jids})
-        self._follow(accounts, self._host.presence.conceal, lambda jid: after(jid) and not before(jid))
+        self._follow(accounts, self._host.presence.conceal, after, before, lambda address: True)
         self.entries[name] = jids
         self._watch()
-        self._follow(accounts, self._host.presence.reveal, lambda jid: before(jid) and not after(jid))
+        # A user who was listed and the others of the host hear of each other when it is the others' turn.
+        self._follow(accounts, self._host.presence.reveal, before, after, self._isElsewhere)
 
     def _follow(
-        self, accounts: tuple[str, ...], act: Callable[[str, VetoPredicate], None], matches: VetoPredicate
+        self,
+        accounts: tuple[str, ...],
+        act: Callable[[str, VetoPredicate], None],
+        out: VetoPredicate,
+        otherwise: VetoPredicate,
+        own: VetoPredicate,
     ) -> None:
-        """Become unavailable, or visible, for those a predicate names; some accounts now, others in later turns."""
+        """
+        Become unavailable, or visible, for those who are shut out by one pair of lists and not by the other; some
+        accounts now, others in later turns.
+
+        @param own: for whom an account does that is shut out itself.
+        """
+
+        def matches(address: str) -> bool:
+            return out(address) and not otherwise(address)
+
         for bare in accounts[:BATCH]:
             if bare in self._host.sessions:
-                act(bare, matches)
+                act(bare, own if matches(bare) else matches)
         if len(accounts) > BATCH:
-            self._host.clock.callLater(0, self._follow, accounts[BATCH:], act, matches)
+            self._host.clock.callLater(0, self._follow, accounts[BATCH:], act, out, otherwise, own)
+
+    def _isElsewhere(self, address: str) -> bool:
+        """Whether an address is not a user's of the host."""
+        return not address.partition("/")[0].endswith("@" + self._host.domain)
 
     def _predicate(self, entries: Mapping[str, frozenset[str]] | None = None) -> VetoPredicate:
         """What says of an address that it is shut out by these lists."""
@@ -92,8 +111,10 @@ class Lists:
 
     def _isOut(self, jid: JID, entries: Mapping[str, frozenset[str]]) -> bool:
         """Whether an address is shut out: it is on the blacklist, or not on a whitelist that there is."""
-        if jid.full == self._host.domain or _matches(jid, entries[BLACK]):
-            return jid.full != self._host.domain
+        if jid.full == self._host.domain or self._host.isAdmin(jid):
+            return False
+        if _matches(jid, entries[BLACK]):
+            return True
         white = entries[WHITE]
         if not white or jid.domain == self._host.domain or jid.domain in self._host.services:
             return False
@@ -122,7 +143,13 @@ class Lists:
         return self._between(session.jid, stanza.attrs.get("to"), stanza)
 
     def receiving(self, session: ISession, stanza: Stanza) -> StanzaError | None:
-        """Per stanza for a client."""
+        """
+        Per stanza for a client. That a user of the host has gone is passed on: it is how presence ends when a list has
+        changed, and what users say themselves was asked about when they sent it.
+        """
+        if stanza.type == "unavailable" and stanza.kind == "presence":
+            if not self._isElsewhere(stanza.attrs.get("from", "")):
+                return None
         return self._between(session.jid, stanza.attrs.get("from"), stanza)
 
     def arriving(self, stanza: Stanza) -> StanzaError | None:
@@ -182,7 +209,7 @@ class Lists:
             jid = parse(text.strip())
         except JIDMalformed as error:
             raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, f"{text!r} is no address.") from error
-        if name == BLACK and any(_matches(parse(each), {jid.full}) for each in self._indispensable(jid)):
+        if name == BLACK and any(_matches(parse(each), {jid.full, jid.bare}) for each in self._indispensable(jid)):
             raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, f"{jid} would shut out the host or an administrator.")
         return jid.full
 
