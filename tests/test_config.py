@@ -473,7 +473,7 @@ class ReferenceTests(ConfigurationTestCase):
         for place, kind in (*config.SECTIONS.items(), ('host."example.org"', HostConfig), ('component."bot.example.org"', config.ComponentConfig)):
             section = self.section(place)
             for name in (f.name for f in dataclasses.fields(kind) if "read" in f.metadata):
-                if name not in ("contacts", "features"):
+                if name not in ("contacts", "features", "connect"):
                     self.assertRegex(section, rf"(?m)^#?{snake(name)} = ", f"{place}.{name}")
         for role in config.CONTACTS:
             self.assertIn(f"#{role} = ", self.section('host."example.org".contacts'))

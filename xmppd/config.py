@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 
 from xmppd import readers
 from xmppd.hooks import Option
+from xmppd.peering import PeerConfig, S2SConfig
 from xmppd.readers import Problem, Reading, option
 from xmppd.wire.proxies import Networks
 
@@ -410,6 +411,7 @@ class Configuration:
     web: WebConfig = WebConfig()
     tls: TLSConfig = TLSConfig()
     limits: Limits = Limits()
+    s2s: S2SConfig = field(default_factory=S2SConfig)
     store: StoreConfig = StoreConfig()
     log: LogConfig = LogConfig()
     control: ControlConfig = ControlConfig()
@@ -426,11 +428,15 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType({
     "web": WebConfig,
     "tls": TLSConfig,
     "limits": Limits,
+    "s2s": S2SConfig,
     "store": StoreConfig,
     "log": LogConfig,
     "control": ControlConfig,
 })
 """The dataclass of each section that has no name of its own."""
+
+TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"s2s": ("peer",)})
+"""The keys of sections that are tables of tables, read by themselves."""
 
 SERVICES = ("rooms", "pubsub", "upload", "proxy")
 """The tables whose sub-tables are services by domain."""
@@ -483,6 +489,7 @@ def _configuration(reading: Reading, document: dict[str, Any]) -> Configuration:
     values: dict[str, Any] = {}
     for key, kind in SECTIONS.items():
         values[key] = _section(reading, key, kind, document.get(key, {}))
+    values["s2s"] = dataclasses.replace(values["s2s"], peer=_peers(reading, document.get("s2s", {})))
     for key in SERVICES:
         values[key] = MappingProxyType({
             domain: MappingProxyType(table) for domain, _, table in _domains(reading, key, document)
@@ -506,7 +513,7 @@ def _section(reading: Reading, place: str, kind: type[T], value: object, **given
     """A section's values: each key through its reader, the default for what is missing or wrong."""
     table = reading.attempt(place, readers.table, value, {})
     options = {readers.snake(f.name): f for f in dataclasses.fields(kind) if "read" in f.metadata}  # type: ignore[arg-type]
-    reading.refuseUnknown(place, table, options)
+    reading.refuseUnknown(place, table, (*options, *TABLES.get(place, ())))
     values = {
         f.name: reading.attempt(readers.joined(place, key), f.metadata["read"], table[key], f.metadata["default"])
         for key, f in options.items()
@@ -553,6 +560,17 @@ def _host(reading: Reading, place: str, domain: str, table: dict[str, Any], shar
         for name in dict.fromkeys((*shared, *host.features))
     }
     return dataclasses.replace(host, features=MappingProxyType(merged))
+
+
+def _peers(reading: Reading, table: object) -> Mapping[str, PeerConfig]:
+    """What is asked of single domains, by domain or pattern."""
+    found = table.get("peer", {}) if isinstance(table, dict) else {}
+    peers = {}
+    for name, value in reading.attempt("s2s.peer", readers.table, found, {}).items():
+        place = f's2s.peer."{name}"'
+        pattern = reading.attempt(place, readers.pattern, name, name)
+        peers[pattern] = _section(reading, place, PeerConfig, value)
+    return MappingProxyType(peers)
 
 
 def _component(reading: Reading, place: str, table: dict[str, Any]) -> ComponentConfig:

@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -181,6 +182,20 @@ def choice(*words: str) -> Reader:
     return read
 
 
+def choices(*words: str) -> Reader:
+    """A reader of lists of some of a few words."""
+    example = "a list of some of " + ", ".join(f'"{word}"' for word in words)
+    read = choice(*words)
+
+    def readList(reading: Reading, value: object) -> tuple[str, ...]:
+        found = expect(value, list, example)
+        if not found:
+            raise Refused("it is empty", f"write {example}")
+        return tuple(dict.fromkeys(read(reading, word) for word in found))
+
+    return readList
+
+
 # --- paths and addresses ------------------------------------------------------------------------------------------
 
 
@@ -258,6 +273,48 @@ def domain(reading: Reading, value: str) -> str:
     except JIDMalformed as malformed:
         wrong = f"`{value}` is no domain ({(malformed.text or '').rstrip('.')})"
         raise Refused(wrong, 'write a domain in quotes, like "example.org"') from None
+
+
+def pattern(reading: Reading, value: object) -> str:
+    """A domain, or a star and a domain: all domains below it."""
+    string = text(reading, value)
+    return "*." + domain(reading, string[2:]) if string.startswith("*.") else domain(reading, string)
+
+
+def patterns(reading: Reading, value: object) -> tuple[str, ...]:
+    """A list of domains and patterns."""
+    example = 'a list, like ["example.net", "*.example.com"]'
+    return tuple(pattern(reading, item) for item in expect(value, list, example))
+
+
+def routes(reading: Reading, value: object) -> Mapping[str, tuple[str, int, bool]]:
+    """A table from domains to host, port, and whether that speaks TLS from the first byte."""
+    found = {}
+    for name, route in table(reading, value).items():
+        string = text(reading, route)
+        direct = string.startswith("tls:")
+        host, port = _hostAndPort(string.removeprefix("tls:"), 5269)
+        found[domain(reading, name)] = (host, port, direct)
+    return MappingProxyType(found)
+
+
+def resolver(reading: Reading, value: object) -> tuple[str, int]:
+    """Address and port of a resolver."""
+    host, port = _hostAndPort(text(reading, value), 53)
+    try:
+        return str(ip_address(host)), port
+    except ValueError:
+        raise Refused(f"`{host}` is no address", 'write one like "127.0.0.1:53" or "[::1]:53"') from None
+
+
+def _hostAndPort(string: str, port: int) -> tuple[str, int]:
+    """A host name or address, and the port if one is named."""
+    found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?", string)
+    number = int(found[2]) if found and found[2] else port
+    if found is None or not 0 < number < 65536:
+        remedy = f'write one like "host.example.org:{port}" or "[::1]:{port}"'
+        raise Refused(f"`{string}` is no host with a port", remedy)
+    return found[1].strip("[]"), number
 
 
 def bareJIDs(reading: Reading, value: object) -> tuple[str, ...]:

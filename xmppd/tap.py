@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from twisted.application.service import Service
@@ -46,6 +47,8 @@ from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.http import ALPN, WebFactory
+from xmppd.net.peerpolicy import lasting
+from xmppd.net.peers import Peers
 from xmppd.net.polling import readDirectly
 from xmppd.net.proxied import proxied
 from xmppd.net.site import WebSite
@@ -58,6 +61,7 @@ from xmppd.restrict import guests, profiles
 from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 from xmppd.route.ledger import Ledger
+from xmppd.route.remote import Remote
 from xmppd.route.router import Router
 from xmppd.services import Listeners, Part, Reception, SequentialService, Streams, awaitAll, secretOf
 from xmppd.store.memory import MemoryStore
@@ -122,6 +126,7 @@ class Server:
     @ivar serviceHosts: the domains of services (rooms, publish-subscribe …), which have no users.
     @ivar connections: the clients' connections.
     @ivar others: connections that speak something else than XMPP: HTTP, SOCKS5.
+    @ivar peers: other servers, and C{remote} the door to them; None if there are to be none.
     @ivar web: the web site, on all listeners for HTTP; None where there are none.
     @ivar features: names of the features that joined, by domain.
     @ivar service: the tree to start.
@@ -162,12 +167,12 @@ class Server:
         self.ledger = Ledger(self.store, self.clock)
         self.tls = makeTLS(config, self.clock)
         self.others: set[Any] = set()
+        self.remote: Remote | None = None
         self.web = makeWebSite(config, self.tls)
         self.hosts: dict[str, Host] = {}
         self.features: dict[str, tuple[str, ...]] = {}
         self._pool: ThreadPool | None = None
         self._inThread = inThread or self._inPool
-        refuseMissingListeners(config)
         self._found = catalogue.discover()
         checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
         profiles.check(config)
@@ -177,6 +182,7 @@ class Server:
         for hostConfig in catalogue.services(self._found, config):
             self._makeServiceHost(hostConfig, self._found)
         self.components = self._makeComponents()
+        self.peers = self._makePeers()
         self.streams = Streams(self.connections, self.reception)
         self.listeners = Listeners(self._endpoints())
         self.started = self.clock.seconds()
@@ -186,6 +192,7 @@ class Server:
             Part("threads", self._startThreads, self._stopThreads),
             Part("store", self.store.open, self.store.close),
             Part("hosts", self._startHosts, self._stopHosts),
+            *([Part("peers", self.peers.start, self.peers.stop)] if self.peers is not None else []),
             Part("streams", self.streams.start, self.streams.stop),
             Part("services", self._startServices, self._stopServices),
             Part("guests", self.ledger.undoLeft, self._stopGuests),
@@ -248,6 +255,19 @@ class Server:
                 if domain.endswith("." + host.domain):
                     host.services[domain] = ""
         return made
+
+    def _makePeers(self) -> Peers | None:
+        """Other servers and the door to them, if the configuration wants any."""
+        config, router = self.config, self.router
+        if not (config.s2s.enabled or config.listen.s2s or config.listen.s2sTls):
+            return None
+        hosts, isOurs = {**self.hosts, **self.serviceHosts}, router.destinations.__contains__
+        self.remote = router.remote = Remote(router, hosts.get, self.clock, config.s2s, SystemRandom().random)
+        try:
+            shared = (self.tls, self.admission, self.turns)
+            return Peers(self.reactor, self.entropy, config, isOurs, self.remote, *shared)
+        except CertificateError as error:
+            raise CannotStart(EX_CONFIG, *(str(problem) for problem in error.problems)) from None
 
     async def _startHosts(self) -> None:
         for host in self.hosts.values():
@@ -335,6 +355,8 @@ class Server:
             creator = self.tls.forDirect(CLIENT_PROTOCOL)
             direct = ClientFactory(self.reception, self.admission, self.turns, self.tls, creator, self.connections)
             endpoints += [("listen.c2s_tls", text, self._proxied(direct)) for text in listen.c2sTls]
+        if self.peers is not None:
+            endpoints += self.peers.listeners(listen.s2s, listen.s2sTls)
         endpoints += [("listen.component", text, self._componentFactory()) for text in listen.component]
         endpoints += self._webEndpoints()
         endpoints += [
@@ -453,6 +475,9 @@ class Server:
         self._wanted = config
         self.config = self._running(config)
         self.admission.limits = self.reception.limits = config.limits
+        if self.peers is not None and self.remote is not None:
+            self.peers.reconfigure(self.config)
+            self.remote.limits = self.config.s2s
         for domain, host in self.hosts.items():
             host.reconfigure(self.config.hosts[domain], config.limits)
             if host.guests is not None:
@@ -483,6 +508,7 @@ class Server:
         for name, key in (("requireC2s", "require_c2s"), ("requireS2s", "require_s2s"), ("clientCa", "client_ca")):
             if getattr(wanted.tls, name) != getattr(first.tls, name):
                 lines.append(f"{wanted.file}: tls.{key}: {remedy}")
+        lines += [f"{wanted.file}: s2s.{key}: {remedy}" for key in lasting(wanted.s2s, first.s2s)]
         if (wanted.tls.certificates is None) != (first.tls.certificates is None):
             lines.append(f"{wanted.file}: tls.certificates: {remedy}")
         if (wanted.log.format, wanted.log.file) != (first.log.format, first.log.file):
@@ -567,20 +593,6 @@ def usableCertificates(config: Configuration, now: float) -> Mapping[str, Certif
     if lines:
         raise CannotStart(EX_CONFIG, *lines)
     return certificates
-
-
-def refuseMissingListeners(config: Configuration) -> None:
-    """
-    What is named and can't be loaded stops the start-up (house rule: nothing fails open).
-
-    @raise CannotStart: the configuration names a listener this version doesn't have.
-    """
-    lines = []
-    for name in ("s2s", "s2sTls"):
-        if getattr(config.listen, name):
-            lines.append(f"{config.file}: listen.{name}: this version doesn't listen for that; remove the option")
-    if lines:
-        raise CannotStart(EX_CONFIG, *lines)
 
 
 class Options(usage.Options):

@@ -95,6 +95,24 @@ def serverContext(certificate: Certificate, policy: TLSPolicy) -> SSL.Context:
     return context
 
 
+def clientContext(certificate: Certificate | None, policy: TLSPolicy) -> SSL.Context:
+    """
+    A context that connects to other servers, and shows C{certificate} to those that ask. What to verify, and ALPN, can
+    still be added.
+
+    @raise OpenSSL.SSL.Error: OpenSSL refuses the certificate or the policy.
+    """
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    _applyPolicy(context, policy)
+    if certificate is not None:
+        context.use_certificate(certificate.chain[0])
+        context.use_privatekey(certificate.key)
+        context.check_privatekey()
+        for issuer in certificate.chain[1:]:
+            context.add_extra_chain_cert(issuer)
+    return context
+
+
 def _applyPolicy(context: SSL.Context, policy: TLSPolicy) -> None:
     """Versions, suites, groups, options, modes."""
     context.set_min_proto_version(SSL.TLS1_2_VERSION)

@@ -1,0 +1,465 @@
+"""
+Other servers: who they are, how to reach them, and which streams there are to and from them.
+
+Theory of operation: L{Peers} is what the streams between servers want of the server around them
+(L{xmppd.stream.s2s.Premises}). When the exchange has stanzas for a pair of domains it says so (L{Peers.dial}). An open
+stream of the same server is used if it lets others ride along; otherwise the places of the domain are tried in order
+until a stream opens, and the stream is authorised for the pair. Streams that only verify dialback keys are opened in
+the same way. What is known about who is at the other end is judged by L{xmppd.trust}; here the facts are collected:
+the certificate, and what the DNS says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xmppd.config import Configuration
+from xmppd.ixmppd import IClock, IEntropy
+from xmppd.net.admission import Admission
+from xmppd.net.peerpolicy import limitsOfServers, policiesOf
+from xmppd.net.peertls import PeerTLS
+from xmppd.net.resolver import NoService, Place, Resolver, Target
+from xmppd.net.s2s import DialledConnection, Dialling, PeerFactory
+from xmppd.net.tls import ServerTLS
+from xmppd.net.turns import Turns
+from xmppd.stream.incoming import IncomingStream
+from xmppd.stream.outgoing import NoTLS, OutgoingStream
+from xmppd.stream.s2s import ServerStream
+from xmppd.trust.dane import needsTLS, proveDANE, secureTargets
+from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback
+from xmppd.trust.pkix import presentedChain, provePKIX
+from xmppd.trust.verdict import Proof, Prooftype, Verdict, decide, held
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.stanza import Stanza
+
+log = Logger(namespace="xmppd.s2s")
+
+CONNECT_SECONDS: Final = 15
+"""How long one address may take to accept a connection."""
+
+SWEEP_SECONDS: Final = 10
+"""How often streams are looked at for silence."""
+
+VERIFYING_SECONDS: Final = 60
+"""After how much silence a stream that was only opened to verify keys is closed."""
+
+DRAIN_SECONDS: Final = 5.0
+"""How long other servers may take to close their ends at shutdown."""
+
+DANE: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA})
+
+
+class Exchange(Protocol):
+    """What carries stanzas between the router and the streams; see L{xmppd.route.remote.Remote}."""
+
+    dial: Callable[[str, str], None] | None
+
+    def connected(self, local: str, remote: str, carrier: Any) -> None:
+        """There is a stream for a pair."""
+
+    def disconnected(self, local: str, remote: str, carrier: Any) -> None:
+        """It is over."""
+
+    def failed(self, local: str, remote: str, reason: StanzaError) -> None:
+        """None can be had."""
+
+    def arrived(self, stanza: Stanza) -> None:
+        """A stanza has come. Per stanza."""
+
+
+class Peers:
+    """
+    See the module; and L{xmppd.stream.s2s.Premises} for what streams call.
+
+    @ivar limits: L{xmppd.config.Limits}, with the paces of servers.
+    @ivar bidi: whether streams are used in both directions.
+    @ivar policies: what is asked of which domain; may be replaced.
+    @ivar routes: where some domains are, whatever the DNS says: host, port, and whether it is direct TLS.
+    @ivar idleSeconds: after how much silence a stream that we have opened is closed; 0 for never.
+    @ivar streams: all streams.
+    @ivar connections: all connections.
+    @ivar secret: what dialback keys are made of.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        entropy: IEntropy,
+        config: Configuration,
+        isOurs: Callable[[str], bool],
+        exchange: Exchange,
+        serverTLS: ServerTLS | None,
+        admission: Admission,
+        turns: Turns,
+    ) -> None:
+        """
+        @raise CertificateError: the configured authorities can't be used.
+        """
+        s2s = config.s2s
+        self.clock: IClock = reactor
+        self.entropy = entropy
+        self.isOurs = isOurs
+        self.bidi = s2s.bidi
+        self.routes = s2s.connect
+        self.reconfigure(config)
+        self.secret = entropy.token(32).encode()
+        self.streams: set[ServerStream] = set()
+        self.connections: set[Any] = set()
+        self.requireTLS = True
+        self._reactor = reactor
+        self._exchange = exchange
+        self._peerTLS = PeerTLS(serverTLS, isOurs, s2s.authorities)
+        exchange.dial = self.dial
+        self._resolver = Resolver(reactor, [s2s.resolver] if s2s.resolver else None, s2s.trustResolver)
+        self._admission = admission
+        self._turns = turns
+        self._outgoing: dict[tuple[str, str], OutgoingStream] = {}
+        self._opening: dict[tuple[str, str], list[Deferred[OutgoingStream]]] = {}
+        self._stopping = False
+        self._sweep: Any = None
+        self._dialled = self.factory(False)
+
+    def reconfigure(self, config: Configuration) -> None:
+        """Use another configuration, as far as that is possible without a restart: limits and policies."""
+        self.limits = limitsOfServers(config)
+        self.policies = policiesOf(config)
+        self.idleSeconds = config.s2s.idleSeconds
+        self.connectSeconds = config.s2s.connectSeconds
+
+    def factory(self, direct: bool) -> PeerFactory:
+        """What makes the connections of a listener for servers."""
+
+        def stream(transport: Any, reception: Any) -> IncomingStream:
+            made = IncomingStream(transport, self)
+            self.streams.add(made)
+            return made
+
+        tls: Any = self._peerTLS
+        creator = self._peerTLS.forDirect() if direct else None
+        reception: Any = self
+        return PeerFactory(reception, self._admission, self._turns, tls, creator, self.connections, stream)
+
+    def listeners(self, plain: Sequence[str], direct: Sequence[str]) -> list[tuple[str, str, PeerFactory]]:
+        """For each endpoint the option that names it, its text, and what makes its connections."""
+        found = [("listen.s2s", text, self.factory(False)) for text in plain]
+        return found + [("listen.s2s_tls", text, self.factory(True)) for text in direct]
+
+    # --- policy
+
+    def refusal(self, remote: str) -> str | None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return self.policies.of(remote).unwanted
+
+    def requiresTLS(self, remote: str) -> bool:
+        """See L{xmppd.stream.s2s.Premises}."""
+        policy = self.policies.of(remote) if remote else self.policies.default
+        return policy.requireEncryption
+
+    def mayDialBack(self, remote: str) -> bool:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return self.policies.of(remote).mayDialBack
+
+    def mayAuthenticate(self, address: str) -> bool:
+        """Whether there were few enough failures lately."""
+        return self._admission.mayAuthenticate(address)
+
+    def authenticationFailed(self, address: str) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        self._admission.authenticationFailed(address)
+
+    # --- proofs
+
+    def prove(self, stream: ServerStream, remote: str) -> Deferred[Any]:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return Deferred.fromCoroutine(self._prove(stream, remote))
+
+    async def _prove(self, stream: ServerStream, remote: str) -> Verdict:
+        proofs = await self._proofs(stream, remote)
+        verdict = decide(remote, proofs, self.policies.of(remote), stream.tls)
+        log.info("s2s judged: {verdict}", verdict=verdict.summary(), address=stream.address, stream=stream.id)
+        return verdict
+
+    async def _proofs(self, stream: ServerStream, remote: str) -> list[Proof]:
+        """What can be proved without dialback. A proof that the policy has no use for isn't tried."""
+        transport = cast(DialledConnection, stream.transport)
+        connection = transport.tlsConnection
+        outgoing = stream.direction == "out"
+        policy = self.policies.of(remote)
+        now = self.clock.seconds()
+        proofs: list[Proof] = []
+        if connection is not None:
+            own = [transport.endpoint] if transport.endpoint is not None else []
+            targets = secureTargets(remote, own)
+            proofs.append(provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets))
+            if policy.prooftypes & DANE and self._resolver.trusted:
+                endpoints = own if outgoing else await self._limited(self._resolver.endpoints(remote), [])
+                proofs.append(proveDANE(remote, endpoints, presentedChain(connection), now, outgoing=outgoing))
+        if outgoing:
+            proofs.append(self._led(transport, connection is not None, remote))
+        return proofs
+
+    async def _limited(self, work: Any, otherwise: Any) -> Any:
+        """What a coroutine answers, unless that takes too long."""
+        deferred: Deferred[Any] = Deferred.fromCoroutine(work)
+        deferred.addTimeout(self.limits.answerSeconds / 2, cast(Any, self.clock))
+        deferred.addErrback(lambda failure: otherwise)
+        return await deferred
+
+    def _led(self, transport: DialledConnection, encrypted: bool, remote: str) -> Proof:
+        """
+        What it proves that the DNS has led us to a place: no less than that it has led us there to verify a key, and
+        no more (XEP-0344 section 3).
+        """
+        place, endpoint = transport.place, transport.endpoint
+        assert place is not None
+        secure = encrypted and endpoint is not None and place.target.security == "secure" and place.security == "secure"
+        if remote in self.routes:
+            return held(Prooftype.DIALBACK, "the configuration says that its server is here")
+        if secure:
+            return held(Prooftype.DIALBACK_DNSSEC, "the DNS says that its server is here, and is secure by DNSSEC")
+        return held(Prooftype.DIALBACK, "the DNS says that its server is here, but not securely")
+
+    def key(self, receiving: str, originating: str, id: str) -> str:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return makeKey(self.secret, receiving, originating, id)
+
+    def isKey(self, receiving: str, originating: str, id: str, key: str) -> bool:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return isKey(self.secret, receiving, originating, id, key)
+
+    def verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Deferred[Any]:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return Deferred.fromCoroutine(self._verify(stream, local, remote, id, key))
+
+    async def _verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Verdict:
+        asked = await self._verifier(stream, local, remote)
+        await asked.ready()
+        valid = await asked.dialback.ask(local, remote, id, key)
+        transport = cast(DialledConnection, asked.transport)
+        place = transport.place
+        assert place is not None
+        proof = proveDialback(
+            remote,
+            DialbackResult.VALID if valid else DialbackResult.INVALID,
+            encrypted=stream.tls is not None and asked.tls is not None,
+            srvSecure=place.target.security == "secure",
+            addressSecure=place.security == "secure",
+        )
+        proofs = [*(await self._proofs(stream, remote)), proof]
+        return decide(remote, proofs, self.policies.of(remote), stream.tls)
+
+    async def _verifier(self, stream: ServerStream, local: str, remote: str) -> OutgoingStream:
+        """A stream to the server of a domain, other than the one over which its key has come (XEP-0288 section 2.2)."""
+        for (_, domain), each in self._outgoing.items():
+            if domain == remote and each is not stream and not each.closed:
+                return each
+        if self._outgoing.get((local, remote)) is stream:
+            return await self._connect(local, remote)
+        return await self._stream(local, remote)
+
+    # --- streams that we open
+
+    def dial(self, local: str, remote: str) -> None:
+        """There are stanzas for a pair; the exchange hears how it went."""
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            if not isinstance(error, StanzaError):
+                log.failure("s2s: connecting has failed", failure)
+                error = StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR)
+            log.info(
+                "s2s failed: local={local} remote={remote} reason={reason}", local=local, remote=remote, reason=error
+            )
+            self._exchange.failed(local, remote, error)
+
+        Deferred.fromCoroutine(self._authorise(local, remote)).addErrback(failed)
+
+    async def _authorise(self, local: str, remote: str) -> None:
+        """Have a stream authorised for a pair."""
+        other = self._host(local, remote)
+        if other is not None:
+            try:
+                await other.ready()
+                await other.authorise(local)
+                return
+            except StanzaError as error:
+                log.info(
+                    "s2s: {local} can't ride along to {remote}: {reason}", local=local, remote=remote, reason=str(error)
+                )
+        stream = await self._stream(local, remote)
+        await stream.ready()
+        if (local, remote) not in stream.spoken:
+            await stream.authorise(local)
+
+    def _host(self, local: str, remote: str) -> OutgoingStream | None:
+        """An open stream of another domain of ours to the same remote one, on which this one can ride along."""
+        for (domain, other), each in self._outgoing.items():
+            if other == remote and domain != local and each.piggybacks and each.spoken and not each.closed:
+                return each
+        return None
+
+    def _stream(self, local: str, remote: str) -> Deferred[OutgoingStream]:
+        """The open stream of a pair, or a new one. Fails with StanzaError."""
+        pair = (local, remote)
+        answer: Deferred[OutgoingStream] = Deferred()
+        found = self._outgoing.get(pair)
+        if found is not None and not found.closed:
+            answer.callback(found)
+            return answer
+        waiting = self._opening.get(pair)
+        if waiting is not None:
+            waiting.append(answer)
+            return answer
+        self._opening[pair] = [answer]
+
+        def done(result: Any) -> None:
+            for each in self._opening.pop(pair):
+                each.callback(result)
+
+        Deferred.fromCoroutine(self._connect(local, remote)).addBoth(done)
+        return answer
+
+    async def _connect(self, local: str, remote: str) -> OutgoingStream:
+        """
+        Open a stream: try place after place, in order (RFC 6120 section 3.2).
+
+        @raise StanzaError: there is none, with the reason of the last one.
+        """
+        refusal = self.refusal(remote)
+        if refusal is not None:
+            raise StanzaError(StanzaCondition.NOT_ALLOWED, f"Nothing is exchanged with that domain: {refusal}.")
+        until = self.clock.seconds() + self.connectSeconds
+        problem: StanzaError | None = None
+        for target in await self._targets(remote):
+            try:
+                places = await self._resolver.places(target)
+            except NoService as error:
+                problem = problem or StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, sentence(error))
+                continue
+            for place in places:
+                if self.clock.seconds() >= until or self._stopping:
+                    break
+                try:
+                    return await self._open(local, remote, place)
+                except StanzaError as error:
+                    problem = error
+                    log.info(
+                        "s2s: no stream: local={local} remote={remote} host={host} address={address} port={port}"
+                        " reason={reason}",
+                        local=local,
+                        remote=remote,
+                        host=target.host,
+                        address=place.address,
+                        port=target.port,
+                        reason=str(error),
+                    )
+        raise problem or StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "The other server can't be reached.")
+
+    async def _targets(self, remote: str) -> list[Target]:
+        """Where a domain is."""
+        route = self.routes.get(remote)
+        if route is not None:
+            return [Target(*route)]
+        try:
+            return await self._resolver.targets(remote)
+        except (NoService, ValueError) as error:
+            raise StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, sentence(error)) from None
+
+    async def _open(self, local: str, remote: str, place: Place) -> OutgoingStream:
+        """
+        Connect to a place and open a stream; without TLS if there is none and the policy lets that pass.
+
+        @raise StanzaError: it can't be done.
+        """
+        endpoint = await self._resolver.endpoint(place) if self.policies.of(remote).prooftypes & DANE else None
+        if endpoint is not None and not endpoint.mayConnect and self._resolver.trusted:
+            reason = "The DNS keeps something from us that it should say about the other server."
+            raise StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, reason)
+        must = self.requiresTLS(remote) or (endpoint is not None and needsTLS(remote, endpoint))
+        try:
+            return await self._try(local, remote, place, endpoint, True)
+        except NoTLS:
+            if must or place.target.direct:
+                raise
+        return await self._try(local, remote, place, endpoint, False)
+
+    async def _try(self, local: str, remote: str, place: Place, endpoint: Any, tryTLS: bool) -> OutgoingStream:
+        connection = DialledConnection(self._dialled, self, self._peerTLS, local, remote, place, endpoint, tryTLS)
+        self._reactor.connectTCP(place.address, place.target.port, Dialling(connection), CONNECT_SECONDS)
+        try:
+            stream = await connection.ready
+        except Exception as problem:
+            reason = f"The other server can't be reached: {' '.join(str(problem).split())[:200]}"
+            raise StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, reason) from None
+        self.streams.add(stream)
+        opened = await stream.opened
+        self._outgoing.setdefault((local, remote), opened)
+        return opened
+
+    # --- what streams say
+
+    def hears(self, stream: ServerStream, local: str, remote: str) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+
+    def speaks(self, stream: ServerStream, local: str, remote: str) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        self._exchange.connected(local, remote, stream)
+
+    def received(self, stream: ServerStream, stanza: Stanza) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        self._exchange.arrived(stanza)
+
+    def ended(self, stream: ServerStream) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        self.streams.discard(stream)
+        for pair in [pair for pair, each in self._outgoing.items() if each is stream]:
+            del self._outgoing[pair]
+        for local, remote in stream.spoken:
+            self._exchange.disconnected(local, remote, stream)
+
+    # --- time
+
+    def start(self) -> None:
+        """Begin to look after silent streams."""
+        self._sweep = self.clock.callLater(SWEEP_SECONDS, self._look)
+
+    def _look(self) -> None:
+        now = self.clock.seconds()
+        for stream in tuple(self.streams):
+            silent = now - stream.used
+            if silent > SWEEP_SECONDS:
+                stream.rest()
+            if stream.direction != "out" or not isinstance(stream, OutgoingStream) or not stream.opened.called:
+                continue
+            patience = self.idleSeconds if stream.spoken else VERIFYING_SECONDS
+            if patience and silent > patience:
+                stream.close()
+        self.start()
+
+    async def stop(self) -> None:
+        """End all streams and wait for the other servers, but not for long."""
+        self._stopping = True
+        if self._sweep is not None and self._sweep.active():
+            self._sweep.cancel()
+        for connection in tuple(self.connections):
+            connection.stream.close(StreamError(StreamCondition.SYSTEM_SHUTDOWN))
+        for _ in range(int(DRAIN_SECONDS * 20)):
+            if not self.connections:
+                break
+            later: Deferred[None] = Deferred()
+            self.clock.callLater(0.05, later.callback, None)
+            await later
+        for connection in tuple(self.connections):
+            connection.abortConnection()
+        self._resolver.stop()
+
+
+def sentence(error: Exception) -> str:
+    """What an exception says, as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,354 @@
+"""
+Where to connect to: SRV records, addresses, and what stands for them if there are none (RFC 6120 section 3.2, RFC 2782,
+XEP-0368).
+
+The records of C{_xmpp-server} and C{_xmpps-server} are put in one order by priority and weight, so the operator of the
+other server decides whether direct TLS is preferred. A target "." says that the service isn't there. Only if nothing
+at all is said about either, the domain itself is tried, at port 5269.
+
+Each answer says whether DNSSEC has made it secure. That is the AD bit of the resolver that was asked, which is worth
+nothing if somebody between it and us can set it; so it is believed of a resolver on loopback, or of one the
+configuration declares trusted, and of no other (RFC 6698 section 4.1).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.names import client, dns
+
+from xmppd.trust.certificates import asciiDomain
+from xmppd.trust.dane import Endpoint, Security, TLSARecord, isTrustedResolver, securityOf, tlsaName
+
+PORT: Final = 5269
+"""Where servers listen if nothing says otherwise."""
+
+TIMEOUTS: Final = (1, 3, 6)
+"""After how many seconds a query is repeated, and in the end given up."""
+
+TARGETS: Final = 12
+"""How many targets of a domain are tried."""
+
+ADDRESSES: Final = 4
+"""How many addresses of each kind of a target are tried."""
+
+SYSTEM: Final = "/etc/resolv.conf"
+
+
+class LookupFailed(Exception):
+    """The DNS has given no answer, or one that says that something is wrong."""
+
+
+class NoService(Exception):
+    """There is nothing to connect to; says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    What the DNS says.
+
+    @ivar records: the payloads of the records of the type asked for; empty if there is no such name or record.
+    @ivar security: how far that can be believed; also of an empty answer.
+    @ivar exists: whether there is such a name at all.
+    """
+
+    records: tuple[Any, ...] = ()
+    security: Security = Security.INSECURE
+    exists: bool = True
+
+
+FAILED: Final = Answer((), Security.FAILED)
+"""There was no answer, or none that can be true."""
+
+TLSA: Final = 52
+"""The type of TLSA records (RFC 6698)."""
+
+MOST_TLSA: Final = 64
+"""How many of them are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    A host and port to be tried.
+
+    @ivar host: a host name as ASCII, or an address.
+    @ivar direct: whether it speaks TLS from the first byte.
+    @ivar security: how far the answer that names it can be believed.
+    """
+
+    host: str
+    port: int
+    direct: bool = False
+    security: Security = Security.INSECURE
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    An address and port to be tried.
+
+    @ivar target: what it is an address of.
+    @ivar security: how far that can be believed.
+    """
+
+    target: Target
+    address: str
+    security: Security = Security.INSECURE
+
+
+class _Datagrams(dns.DNSDatagramProtocol):
+    """Queries that ask for the AD bit (RFC 6840 section 5.7)."""
+
+    def writeMessage(self, message: Any, address: Any) -> None:
+        """See L{dns.DNSDatagramProtocol}."""
+        message.authenticData = 1
+        super().writeMessage(message, address)
+
+
+class _Stream(dns.DNSProtocol):
+    """The same over TCP, for long answers."""
+
+    def writeMessage(self, message: Any) -> None:
+        """See L{dns.DNSProtocol}."""
+        message.authenticData = 1
+        super().writeMessage(message)  # type: ignore[no-untyped-call]
+
+
+class _Factory(client.DNSClientFactory):
+    def buildProtocol(self, addr: Any) -> Any:
+        """See L{client.DNSClientFactory}."""
+        protocol: Any = _Stream(self.controller)  # type: ignore[no-untyped-call]
+        protocol.factory = self
+        return protocol
+
+
+class _Client(client.Resolver):
+    """Twisted's resolver, whose answers say whether they are authentic."""
+
+    def __init__(self, servers: Sequence[tuple[str, int]] | None, reactor: Any) -> None:
+        file = None if servers else SYSTEM
+        given = list(servers or ())
+        super().__init__(file, given, TIMEOUTS, reactor)  # type: ignore[no-untyped-call]
+        self.factory: Any = _Factory(self, TIMEOUTS)  # type: ignore[no-untyped-call]
+        self.factory.noisy = False
+
+    def _connectedProtocol(self, interface: str = "") -> Any:
+        protocol = _Datagrams(self, self._reactor)  # type: ignore[no-untyped-call]
+        # Twisted's own code tries ports at random until one is free; a port of the system's choice is as good.
+        self._reactor.listenUDP(0, protocol, interface=interface, maxPacketSize=4096)
+        return protocol
+
+    def filterAnswers(self, message: Any) -> Any:
+        """The whole message, however long."""
+        if message.trunc:
+            again: Any = self.queryTCP(message.queries)  # type: ignore[no-untyped-call]
+            return again.addCallback(self.filterAnswers)
+        return message
+
+    def stop(self) -> None:
+        """Look no more at the file with the system's resolvers."""
+        call: Any = getattr(self, "_parseCall", None)
+        if call is not None and call.active():
+            call.cancel()
+
+
+class Resolver:
+    """
+    Asks a resolver.
+
+    @ivar trusted: whether its word about DNSSEC counts.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        servers: Sequence[tuple[str, int]] | None = None,
+        trusted: bool = False,
+        draw: Callable[[int], int] = random.SystemRandom().randrange,
+    ) -> None:
+        """
+        @param servers: addresses and ports of resolvers; the system's if None.
+        @param trusted: whether the AD bit is believed though they aren't on loopback.
+        @param draw: answers a number below its argument.
+        """
+        self._reactor = reactor
+        self._servers = servers
+        self._client: Any = None
+        self._trusted = trusted
+        self._draw = draw
+
+    def _resolver(self) -> Any:
+        """The client; made at first use, since it reads a file."""
+        if self._client is None:
+            self._client = _Client(self._servers, self._reactor)
+        return self._client
+
+    @property
+    def trusted(self) -> bool:
+        """See the class."""
+        resolver = self._resolver()
+        asked = [*resolver.servers, *resolver.dynServers]
+        return self._trusted or (bool(asked) and all(isTrustedResolver(address) for address, _ in asked))
+
+    def stop(self) -> None:
+        """Be done."""
+        if self._client is not None:
+            self._client.stop()
+            self._client = None
+
+    async def lookup(self, name: str, type: int) -> Answer:
+        """
+        Ask for records.
+
+        @param name: a domain name as ASCII.
+        @param type: of L{twisted.names.dns}: C{dns.SRV} and so on.
+        @raise LookupFailed: there is no answer.
+        """
+        asked: Deferred[Any] = self._resolver()._lookup(name.encode("ascii"), dns.IN, type, None)
+        try:
+            message = await asked
+        except Exception as problem:
+            raise LookupFailed(f"the DNS doesn't answer about {name}") from problem
+        if message.rCode not in (dns.OK, dns.ENAME):
+            reason = _CODES.get(message.rCode, f"code {message.rCode}")
+            raise LookupFailed(f"the DNS has a problem with {name} ({reason})")
+        records = tuple(each.payload for each in message.answers if each.type == type)
+        security = securityOf(True, bool(message.authenticData), self.trusted)
+        return Answer(records, security, message.rCode == dns.OK)
+
+    # --- where a domain is
+
+    async def targets(self, domain: str) -> list[Target]:
+        """
+        Where the servers of a domain are, in the order in which to try.
+
+        @raise NoService: nowhere.
+        """
+        name = asciiDomain(domain)
+        literal = _literal(name)
+        if literal is not None:
+            return [Target(literal, PORT)]
+        plain, direct = await both(
+            self._asked(f"_xmpp-server._tcp.{name}", dns.SRV), self._asked(f"_xmpps-server._tcp.{name}", dns.SRV)
+        )
+        found = [(each, False) for each in _there(plain)] + [(each, True) for each in _there(direct)]
+        if found:
+            return [
+                Target(_hostOf(record), record.port, isDirect, (direct if isDirect else plain).security)
+                for record, isDirect in ordered(found, self._draw)[:TARGETS]
+            ]
+        if plain.records or direct.records:
+            raise NoService(f"{domain} says that it has no server for XMPP")
+        if plain is FAILED and self.trusted:
+            # Somebody could keep the records from us, and they might say more than where to go (RFC 7673 section 3.1).
+            raise NoService(f"the DNS doesn't say where the server of {domain} is")
+        # RFC 6120 section 3.2.1: only if there is no word about it at all.
+        return [Target(name, PORT, False, plain.security)]
+
+    async def _asked(self, name: str, type: int) -> Answer:
+        """Records, or that there is no answer."""
+        try:
+            return await self.lookup(name, type)
+        except LookupFailed:
+            return FAILED
+
+    async def places(self, target: Target) -> list[Place]:
+        """
+        The addresses of a target, those of IPv6 and of IPv4 in turn.
+
+        @raise NoService: it has none.
+        """
+        literal = _literal(target.host)
+        if literal is not None:
+            return [Place(target, literal)]
+        six, four = await both(self._asked(target.host, dns.AAAA), self._asked(target.host, dns.A))
+        found = [
+            Place(target, str(ip_address(record.address)), answer.security)
+            for place in range(ADDRESSES)
+            for answer in (six, four)
+            for record in answer.records[place : place + 1]
+        ]
+        if not found:
+            raise NoService(f"{target.host} has no address")
+        return found
+
+    async def endpoint(self, place: Place) -> Endpoint:
+        """What the DNS says of a place's certificate. Nobody is asked where the answer couldn't be believed anyway."""
+        target = place.target
+        tlsa = Answer()
+        if place.security is Security.SECURE and _literal(target.host) is None:
+            tlsa = await self._asked(tlsaName(target.host, target.port), TLSA)
+        records = []
+        for each in tlsa.records[:MOST_TLSA]:
+            try:
+                records.append(TLSARecord.parse(each.data))
+            except ValueError:
+                continue
+        return Endpoint(target.host, target.port, target.security, place.security, tlsa.security, tuple(records))
+
+    async def endpoints(self, domain: str) -> list[Endpoint]:
+        """What the DNS says of all places of a domain; nothing if it has none."""
+        try:
+            found = []
+            for target in (await self.targets(domain))[:ADDRESSES]:
+                places = await self.places(target)
+                found.append(await self.endpoint(places[0]))
+            return found
+        except NoService:
+            return []
+
+
+_CODES: Final = {dns.EFORMAT: "format error", dns.ESERVER: "server failure", dns.EREFUSED: "refused"}
+
+
+async def both(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two coroutines at once."""
+    first, second = await gatherResults(
+        [Deferred.fromCoroutine(one), Deferred.fromCoroutine(other)], consumeErrors=True
+    )
+    return first, second
+
+
+def _there(answer: Answer) -> list[Any]:
+    """The SRV records of an answer that don't just say that there is nothing."""
+    return [each for each in answer.records if _hostOf(each)]
+
+
+def _hostOf(record: Any) -> str:
+    """The target of an SRV record; empty for the root."""
+    return str(record.target.name.decode("ascii", "replace")).rstrip(".").lower()
+
+
+def _literal(host: str) -> str | None:
+    """The address that a host name is, or None."""
+    try:
+        return str(ip_address(host.strip("[]")))
+    except ValueError:
+        return None
+
+
+def ordered(records: Iterable[tuple[Any, bool]], draw: Callable[[int], int]) -> list[tuple[Any, bool]]:
+    """
+    SRV records in the order in which to try them (RFC 2782): by priority, and among equals at random by weight.
+
+    @param draw: answers a number below its argument.
+    """
+    left = sorted(records, key=lambda each: (each[0].priority, each[0].weight != 0))
+    found: list[tuple[Any, bool]] = []
+    while left:
+        group = [each for each in left if each[0].priority == left[0][0].priority]
+        mark = draw(sum(each[0].weight for each in group) + 1)
+        for each in group:
+            mark -= each[0].weight
+            if mark <= 0:
+                break
+        left.remove(each)
+        found.append(each)
+    return found
