@@ -60,6 +60,20 @@ class StorageTests(GuestCase):
         other.send(NOTE.format(1, "x" * 400))
         self.assertEqual(other.take()[0].get("type"), "result")
 
+    def test_nodes(self) -> None:
+        """What a node is told of itself and of people counts, too."""
+        self.guests("storage_bytes = 1000")
+        client = self.guest()
+        client.send(PUBLISH)
+        self.assertEqual([each.get("type") for each in client.take() if each.get("id") == "p"], ["result"])
+        many = "".join(f"<affiliation jid='{'x' * 500}{n}@example.org' affiliation='member'/>" for n in range(10))
+        form = f"<x xmlns='jabber:x:data' type='submit'><field var='pubsub#title'><value>{'x' * 1000}</value></field></x>"
+        for change in (f"<affiliations node='n'>{many}</affiliations>", f"<configure node='n'>{form}</configure>"):
+            query = f"<pubsub xmlns='http://jabber.org/protocol/pubsub#owner'>{change}</pubsub>"
+            client.send(f"<iq type='set' id='q'>{query}</iq>")
+            (answer,) = [each for each in client.take() if each.get("id") == "q"]
+            self.assertLimit(answer, "resource-constraint", "resource-limit-exceeded", "cancel")
+
     def test_users(self) -> None:
         """Users with accounts aren't asked."""
         self.guests("storage = []")

@@ -9,12 +9,14 @@ from typing import Any, Final
 
 from twisted.logger import Logger
 
+from xmppd.adapters import checkStorage
 from xmppd.ixmppd import Request, StoreUnavailable
 from xmppd.pubsub import configuration
 from xmppd.pubsub.configuration import NodeConfig
 from xmppd.pubsub.errors import refusal, unsupported
 from xmppd.pubsub.names import EVENT, NODE_CONFIG, OWNER
 from xmppd.pubsub.notices import Notices, simpleEvent
+from xmppd.pubsub.publishing import KIND
 from xmppd.pubsub.shelf import Node, Shelf, bareOf
 from xmppd.wire import ns
 from xmppd.wire.element import Element
@@ -66,7 +68,9 @@ class Owning:
             if form is not None and form.get("type") == "cancel":
                 return
             values = configuration.submitted(form, NODE_CONFIG)
-            await self._configure(node, configuration.changed(node.config, values, self._profile.bounds))
+            config = configuration.changed(node.config, values, self._profile.bounds)
+            checkStorage(request.session, KIND, len(config.toText().encode()))
+            await self._configure(node, config)
 
         await self._shelf.alone(self._profile.owner(request), name, work)
 

@@ -3,19 +3,24 @@ What owners do with the people of a node: affiliations, subscriptions, pending r
 
 Of several changes in one request, those that can't be made are answered with what they were about as it still is; all
 others are made.
+
+Guests make nobody a subscriber or an owner who hasn't asked for it: what a node then tells would reach whomever they
+like, also those they may not write to, and as many as they like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from xmppd.adapters import checkStorage
 from xmppd.hooks import Command, CommandForm, CommandResult
 from xmppd.ixmppd import NodeSubscription, Request
 from xmppd.pubsub.errors import PartlyRefused, forbidden, notFound
 from xmppd.pubsub.names import OWNER, PUBSUB, SUBSCRIBE_AUTHORIZATION
 from xmppd.pubsub.notices import Notices, subscriptionAttrs
 from xmppd.pubsub.options import SubscriptionOptions
+from xmppd.pubsub.publishing import KIND
 from xmppd.pubsub.shelf import AFFILIATIONS, Node, Shelf
 from xmppd.pubsub.subscribing import Subscribing, pendingOf
 from xmppd.wire import forms
@@ -60,9 +65,14 @@ class People:
     async def setAffiliations(self, request: Request, action: Element) -> None:
         """Change affiliations (section 8.9.2)."""
         changes = _affiliationsIn(action)
+        if isGuest(request) and any(
+            affiliation == "owner" and bare != request.sender.bare for bare, affiliation in changes.items()
+        ):
+            raise _unasked()
 
         async def work() -> None:
             node = await self._owned(request, action)
+            checkStorage(request.session, KIND, sum(map(len, changes)))
             refused = await self._setAffiliations(node, changes)
             if refused:
                 raise PartlyRefused(_wrapped("affiliations", node, refused))
@@ -112,6 +122,9 @@ class People:
 
         async def work() -> None:
             node = await self._owned(request, action)
+            if isGuest(request):
+                _checkAsked(node, changes, request.sender.bare)
+            checkStorage(request.session, KIND, sum(len(each.get("jid") or "") for each in changes))
             refused: list[Element] = []
             for change in changes:
                 refused += await self._setSubscription(node, change)
@@ -173,6 +186,31 @@ class People:
             return [record.node for record in await self._shelf.records(owner)]
         found = await self._shelf.store.affiliationsOf(owner, bare)
         return [name for name, affiliation in found.items() if affiliation == "owner"]
+
+
+def _unasked() -> StanzaError:
+    return StanzaError(StanzaCondition.NOT_ALLOWED, "Guests may not have others notified who didn't ask for it.")
+
+
+def isGuest(request: Request) -> bool:
+    """Whether a guest of this server asks."""
+    return request.session is not None and request.session.account.anonymous
+
+
+def _checkAsked(node: Node, changes: Iterable[Element], own: str) -> None:
+    """
+    Whether those who are to be subscribed are, or have asked to be.
+
+    @raise StanzaError: somebody isn't and hasn't.
+    """
+    for change in changes:
+        try:
+            jid = parse(change.get("jid") or "")
+        except JIDMalformed:
+            continue
+        known = jid.bare == own or any(each.jid == jid.full for each in node.subscriptions)
+        if change.get("subscription") == "subscribed" and not known:
+            raise _unasked()
 
 
 def _affiliation(bare: str, affiliation: str) -> Element:

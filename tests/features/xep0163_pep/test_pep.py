@@ -135,6 +135,32 @@ class PublishTests(PersonalCase):
         guest.end()
         self.assertFalse(self.successResultOf(self.rig.host.pubsub.nodes("guest@example.org")))
 
+    @spec("mission", "A9")
+    @spec("XEP-0175", "3")
+    def test_guestGivesNobodyAnything(self) -> None:
+        """A guest can't have those notified who didn't ask for it: neither as subscribers nor as owners."""
+        guest = self.bind("guest@example.org/g", guest=True)
+        self.create(guest, "n", access_model="open")
+        for jid in (JULIET, "romeo@example.org/r", "x@example.net"):
+            change = f"<subscriptions node='n'><subscription jid='{jid}' subscription='subscribed'/></subscriptions>"
+            self.assertEqual(self.refused(guest, "set", change, owner=True), ("cancel", "not-allowed"))
+        change = f"<affiliations node='n'><affiliation jid='{JULIET}' affiliation='owner'/></affiliations>"
+        self.assertEqual(self.refused(guest, "set", change, owner=True), ("cancel", "not-allowed"))
+        self.publish(guest, "n", "i")
+        self.assertEqual((self.told(self.juliet), self.told(self.romeo)), ([], []))
+
+    def test_guestDecides(self) -> None:
+        """A guest decides about those who have asked, and says who may read."""
+        guest = self.bind("guest@example.org/g", guest=True)
+        self.create(guest, "n", access_model="open")
+        self.set(self.juliet, f"<subscribe node='n' jid='{JULIET}'/>", to="guest@example.org")
+        change = "<subscriptions node='n'><subscription jid='{}' subscription='{}'/></subscriptions>"
+        self.set(guest, change.format(JULIET, "subscribed"), owner=True)
+        self.set(guest, change.format("guest@example.org", "subscribed"), owner=True)
+        self.set(guest, change.format(JULIET, "none"), owner=True)
+        member = f"<affiliation jid='{JULIET}' affiliation='member'/><affiliation jid='{ROMEO}' affiliation='outcast'/>"
+        self.set(guest, f"<affiliations node='n'>{member}</affiliations>", owner=True)
+
     def test_removed(self) -> None:
         """A removed account's nodes are gone."""
         self.publish(self.juliet, TUNE, "i")
