@@ -494,6 +494,29 @@ class EndTests(WebSocketCase):
         bodies = [each.findtext(f"{{{ns.CLIENT}}}body") for each in again.take() if split(each.tag)[1] == "message"]
         self.assertEqual([each[:2] for each in bodies if each], ["3 ", "4 ", "5 "])  # the others were with the system
 
+    @spec("RFC 6121", "8.5.3.2.1")
+    def test_later(self) -> None:
+        """What comes for a client that was given up is treated as for anybody who isn't there: chats are kept."""
+        for web in (True, False):
+            server = self.serveWeb(config="send_queue_bytes = 65536", requireTLS=False)
+            romeo = self.romeo(server) if web else server.login("romeo", "balcony")
+            romeo.transport.capacity = 0
+            juliet = server.login("juliet", "chamber")
+            for number in range(9):
+                body = f"<body>{number} {'x' * 30_000}</body>"
+                juliet.send(f"<message type='chat' to='{romeo.jid}'>{body}</message>")
+            self.assertEqual(list(server.host.sessions), [f"juliet@{DOMAIN}"])
+            self.assertEqual(juliet.take(), [])
+            for type in ("normal", "chat", "groupchat", "headline"):
+                juliet.send(f"<message type='{type}' id='{type}' to='{romeo.jid}'><body>9 {type}</body></message>")
+            refused = juliet.take()
+            self.assertEqual([each.get("id") for each in refused], ["normal", "groupchat"])
+            self.assertError(refused[0], "service-unavailable")
+            again = server.login("romeo", "again")
+            again.send("<presence/>")
+            bodies = [each.findtext(f"{{{ns.CLIENT}}}body") for each in again.take() if split(each.tag)[1] == "message"]
+            self.assertEqual([each[:2] for each in bodies if each], [f"{number} " for number in range(3, 10)])
+
     def test_cut(self) -> None:
         """A connection that breaks."""
         client = self.romeo()

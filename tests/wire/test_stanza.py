@@ -216,6 +216,11 @@ class ChangeTests(SynchronousTestCase):
             (b"<message to='x'/>", b"<message xmlns='jabber:client' to='x'/>"),
             (b"<message xmlns = 'jabber:client'/>", b"<message xmlns = 'jabber:client'/>"),
             (b"<message id=\" xmlns='x'\"/>", b"<message xmlns='jabber:client' id=\" xmlns='x'\"/>"),
+            (b"<iq a='>' \n xmlns=\"jabber:client\"/>", b"<iq a='>' \n xmlns=\"jabber:client\"/>"),
+            (
+                b"<iq xmlns:p='u' a=\" xmlns='jabber:client'\"/>",
+                b"<iq xmlns='jabber:client' xmlns:p='u' a=\" xmlns='jabber:client'\"/>",
+            ),
             (
                 b"<message><stream:x/></message>",
                 f"<message xmlns='jabber:client' xmlns:stream='{ns.STREAMS}'><stream:x/></message>".encode(),

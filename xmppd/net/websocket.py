@@ -6,12 +6,12 @@ Theory of operation
 
 L{WebSockets} answers the request with which a WebSocket begins (RFC 6455 section 4.2) and refuses what isn't one, or
 comes from a page that may not connect. A L{WebSocketConnection} then has the connection. It is a L{ClientConnection}
-whose octets go through C{wsproto} on their way to the stream, which gets whole messages, and whose writes become a
+whose octets go through L{Frames} on their way to the stream, which gets whole messages, and whose writes become a
 message each; queues, paces, counts and times are those of every client. Compression isn't offered: what one party
 chooses and another's secret would share one dictionary.
 
 What has come is acted on in slices, and only while the stream reads: a client that sends ten thousand frames at once,
-or goes on before the answer that it needs, waits for its turn with what wsproto has kept of one read.
+or goes on before the answer that it needs, waits for its turn with what is left of one read.
 
 A client that is silent is asked with a ping whether it is there, often enough to keep reverse proxies from ending the
 connection; one that doesn't answer until the next is given up.
@@ -35,13 +35,14 @@ from typing import Any, Final
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
 from xmppd.ixmppd import IWebResource, TLSFacts, WebRequest, WebResponse
 from xmppd.net.c2s import CLOSING_BYTES, CLOSING_SECONDS, ClientConnection, ClientFactory, kernelQueue, transportQueue
+from xmppd.net.frames import Frames
 from xmppd.net.http import WebChannel
 from xmppd.net.rest import STIRRED
 from xmppd.net.site import Upgrade, plain
@@ -149,7 +150,7 @@ class WebSocketConnection(ClientConnection):
         self.address = request.address
         self._secure = request.secure
         self._facts = None if facts is None else usableFacts(facts, request.headers)
-        self._wire = Connection(ConnectionType.SERVER)
+        self._wire = Frames()
         self._message = bytearray()
         self._code = CloseReason.NORMAL_CLOSURE
         self._working = False
@@ -190,7 +191,7 @@ class WebSocketConnection(ClientConnection):
                 self.abortConnection()
                 return
         if self._wire.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
-            self._wire.receive_data(data)
+            self._wire.received(data)
             self._work()
         limits = self._shared.reception.limits
         if limits.bytesPerSecond or limits.stanzasPerSecond:
@@ -221,10 +222,15 @@ class WebSocketConnection(ClientConnection):
 
     def _actOnFrames(self) -> None:
         begun, acted = monotonic(), 0
-        for event in self._wire.events():
-            self._act(event)
-            if getattr(event, "frame_finished", True):
-                self._frames += 1
+        take = self._wire.take
+        while (event := take()) is not None:
+            if isinstance(event, bytes):
+                self._whole(event)
+            else:
+                self._act(event)
+                if not getattr(event, "frame_finished", True):
+                    self._frames -= 1
+            self._frames += 1
             acted += 1
             if self._gone or (self._pauses and self._closing is None):
                 return
@@ -260,6 +266,16 @@ class WebSocketConnection(ClientConnection):
             super().write(self._wire.send(event.response()))
         elif isinstance(event, BytesMessage):
             self._fail(CloseReason.UNSUPPORTED_DATA, StreamCondition.BAD_FORMAT, "Messages have to be text.")
+
+    def _whole(self, message: bytes) -> None:
+        """A message that came whole."""
+        stream = self.stream
+        if stream.closed:
+            return
+        if len(message) > self._longest():
+            self._text(message, True)
+        else:
+            stream.dataReceived(message)
 
     def _text(self, part: bytes, finished: bool) -> None:
         """A part of a message."""

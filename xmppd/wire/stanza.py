@@ -40,6 +40,8 @@ START_TAG: Final = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*
 
 _NAME = re.compile(rb"<[^\s/>]+")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=<>"']+)\s*=\s*("[^"]*"|'[^']*')""")
+_DECLARING: Final = re.compile(rb"""<[a-z]+(?:\s+[^\s=<>"']+\s*=\s*(?:"[^"]*"|'[^']*'))*?\s+xmlns\s*=""")
+"""A stanza's start tag that declares the default namespace, up to there."""
 _ESCAPED = re.compile(rb"""xmlns[^<>"'=]*=\s*(?:"[^"]*&|'[^']*&)""")
 """A declaration of a namespace whose name is partly written as character references."""
 
@@ -241,6 +243,8 @@ class Stanza:
             if b"xmlns" not in start[0]:  # quicker, and nearly always so
                 length = NAME_LENGTHS[kind]
                 return b"%b xmlns='jabber:client'%b" % (raw[:length], raw[length:])
+            if _DECLARING.match(raw) is not None:
+                return raw
         name, head = _head(raw)
         bound = {found[1] for found in _ATTRIBUTE.finditer(head, len(name))}
         declarations = b""

@@ -1,0 +1,1 @@
+A message over WebSocket takes the server less than half of the time that it took.
