@@ -13,7 +13,9 @@ from typing import Any
 from zope.interface import Interface, providedBy
 from zope.interface.adapter import AdapterRegistry
 
-from xmppd.ixmppd import ISession, IStorageRestriction
+from xmppd.ixmppd import ISendRestriction, ISession, IStorageRestriction
+from xmppd.wire.errors import StanzaError
+from xmppd.wire.stanza import Stanza
 
 
 class Adapters:
@@ -62,3 +64,20 @@ def checkStorage(session: ISession | None, kind: str, size: int) -> None:
             error = restriction.refuses(kind, size)
             if error is not None:
                 raise error
+
+
+def sendingRefusal(session: ISession | None, stanza: Stanza) -> StanzaError | None:
+    """
+    Ask what restricts a session before a service sends something to somebody because the session's user wants it to,
+    with words of the user's: an invitation. It counts like a stanza that the user sends there.
+
+    @param session: None for users of other servers, whom others restrict.
+    @param stanza: what is to be sent.
+    @return: why it may not be; L{Unanswered<xmppd.hooks.Unanswered>} if the answer comes by another way.
+    """
+    if session is not None:
+        for restriction in session.host.adapters.subscribers(session, ISendRestriction):
+            error: StanzaError | None = restriction.refuses(session, stanza)
+            if error is not None:
+                return error
+    return None

@@ -143,7 +143,8 @@ class Admin:
             nick = seat.occupant.nick if seat is not None else None
             rest = [self._setRole(room, occupant, role, nick, wish) for occupant, role in wish.roles.items()]
             if wish.affiliations:
-                rest.append(await self.change(room, wish.affiliations, wish.nicks, nick, wish.reasons))
+                invite = not self._service.isGuest(query.sender)
+                rest.append(await self.change(room, wish.affiliations, wish.nicks, nick, wish.reasons, invite))
         return self._service.after(None, lambda: self._service.tellInTurns(room, rest))
 
     def _read(self, query: Query) -> Wish:

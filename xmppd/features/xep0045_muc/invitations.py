@@ -2,7 +2,8 @@
 Invitations through a room, and what becomes of them (section 7.8.2).
 
 Theory of operation: who invited whom is remembered, a bounded number, so that only who was invited can decline, and so
-that who invited hears if there was nobody to invite.
+that who invited hears if there was nobody to invite. Guests invite nobody whom they may not write to, and each
+invitation counts like a message to the invitee.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from xmppd.adapters import sendingRefusal
 from xmppd.features.xep0045_muc.affiliations import RANK, Affiliation
 from xmppd.features.xep0045_muc.encoding import X, made, textOf
 from xmppd.features.xep0045_muc.occupants import Seat
 from xmppd.features.xep0045_muc.pace import Pace
 from xmppd.features.xep0045_muc.rooms import Room
+from xmppd.hooks import Unanswered
 from xmppd.wire import ns
 from xmppd.wire.element import Element, escapeAttribute, escapeText
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -53,7 +56,13 @@ class Invitations:
                 raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "You invite too many.")
             id = stanza.id or self._service.host.entropy.token()
             self._remember(room, to, seat.full, id)
-            self._router.route(self.stanza(room, to.full, by, id, textOf(invite, "reason"), invite.find("continue")))
+            invitation = self.stanza(room, to.full, by, id, textOf(invite, "reason"), invite.find("continue"))
+            error = sendingRefusal(self._router.session(seat.full), invitation)
+            if error is None:
+                self._router.route(invitation)
+            elif not isinstance(error, Unanswered):
+                self._router.bounce(stanza, error)
+                return
 
     def _invitee(self, invite: Element) -> JID:
         to = invite.get("to")

@@ -128,7 +128,7 @@ class Owner:
             room.goOn()
             before, room.config = room.config, config
             room.locked = False
-            rest = service.admin.takeEffect(room, people, {})
+            rest = service.admin.takeEffect(room, people, {}, invite=not service.isGuest(query.sender))
         if room.timeout is not None and room.timeout.active():
             room.timeout.cancel()
         return service.after(None, rest, lambda: self._takeEffect(room, before))
