@@ -348,13 +348,13 @@ def _matchInDNS(names: CertificateNames, reference: str, service: str) -> NameMa
 
 
 def _ascii(domain: str) -> str | None:
-    """A host name as ASCII; None for what is none: wildcards and addresses."""
+    """A host name as ASCII; None for what is none: wildcards, addresses, names with empty labels."""
     try:
         name = asciiDomain(domain)
     except ValueError:
         return None
     literal = name.replace(".", "").isdigit() or ":" in name or "[" in name
-    return None if literal or "*" in name else name
+    return None if literal or "*" in name or "" in name.split(".") else name
 
 
 def _addressDomain(text: str) -> str | None:
