@@ -37,6 +37,7 @@ bench: $(VENV)/.installed-$(EXTRAS)
 
 docs: pages
 	mkdir -p build/docs
+	cp -r docs/images build/docs
 	for page in README.rst docs/*.rst benchmarks/*.rst; do \
 	  $(VENV)/bin/docutils --halt=warning $$page build/docs/$$(echo $$page | tr / -).html || exit 1; done
 

@@ -60,11 +60,15 @@ class NotSeen(Exception):
 class Browser:
     """One process of the browser."""
 
-    def __init__(self) -> None:
-        """Start it, and wait until it can be driven."""
+    def __init__(self, *flags: str) -> None:
+        """
+        Start it, and wait until it can be driven.
+
+        @param flags: more of them.
+        """
         assert PROGRAM is not None
         self._folder = Path(tempfile.mkdtemp(prefix="xmppd-chromium-"))
-        argv = [PROGRAM, *FLAGS, f"--user-data-dir={self._folder}", "about:blank"]
+        argv = [PROGRAM, *FLAGS, *flags, f"--user-data-dir={self._folder}", "about:blank"]
         nothing = subprocess.DEVNULL
         self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
         self._number = 0

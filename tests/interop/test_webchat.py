@@ -23,7 +23,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.chromium import Browser, Tab, missing
-from tests.interop.daemon import DOMAIN, Daemon, mistakes
+from tests.interop.daemon import DOMAIN, ROOT, Daemon, mistakes
+from tests.interop.png import shrunk
 from tests.interop.wire import Wire
 from tests.marks import spec
 
@@ -37,6 +38,7 @@ data = "data"
 c2s = ["tcp:{port}:interface=127.0.0.1"]
 c2s_tls = ["tcp:{tlsPort}:interface=127.0.0.1"]
 http = ["tcp:WEB:interface=127.0.0.1"]
+https = ["tcp:0:interface=127.0.0.1"]
 [web]
 chat = true
 chat_room = "lobby@rooms.example.org"
@@ -134,6 +136,7 @@ class WebChatTestCase(SynchronousTestCase):
 
     skip = missing()
     expected: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
     def setUp(self) -> None:
         """Start both; Juliet is in the lobby."""
@@ -152,7 +155,7 @@ class WebChatTestCase(SynchronousTestCase):
         self.addCleanup(self.juliet.close)
         self.enterLobby()
         self.tabs: list[Tab] = []
-        self.browser = Browser()
+        self.browser = Browser(*self.flags)
         self.addCleanup(self.browser.close)
         self.addCleanup(self.complain)
 
@@ -210,6 +213,14 @@ class WebChatTestCase(SynchronousTestCase):
         """What the page has kept."""
         found: dict[str, Any] = tab.run("JSON.parse(sessionStorage.getItem('xmppd-chat:page'))")
         return found
+
+    def picture(self, tab: Tab, name: str) -> None:
+        """Keep a picture, if somebody wants it."""
+        folder = os.environ.get("XMPPD_PICTURES")
+        if folder:
+            file = ROOT / folder / f"webchat-{name}.png"
+            tab.picture(file)
+            file.write_bytes(shrunk(file.read_bytes()))
 
     def rows(self) -> dict[str, list[Any]]:
         """Everything in the database."""
@@ -377,6 +388,23 @@ class AccountTests(WebChatTestCase):
         tab.see(".said.own .text", "From elsewhere")
 
 
+class EncryptedTests(WebChatTestCase):
+    """The page by HTTPS, at the name of the domain; which is on this machine, with a certificate that nobody knows."""
+
+    flags = (f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1", "--ignore-certificate-errors")
+
+    def test_encrypted(self) -> None:
+        """The page tells what TLS it came with; its policy lets it connect."""
+        ports = {each["option"]: each["address"].rpartition(":")[2] for each in self.daemon.ask("status")["ports"]}
+        tab = self.comeIn("Wanderer", self.open(f"https://{DOMAIN}:{ports['listen.https']}/"))
+        tab.click("#show-panel")
+        tab.see("#facts", "TLSv1.3")
+        jid = self.kept(tab)["jid"]
+        tab.reload()
+        tab.wait("document.getElementById('state').dataset.state === 'online'")
+        self.assertEqual(self.kept(tab)["jid"], jid)
+
+
 class RefusalTests(WebChatTestCase):
     """What the server refuses."""
 
@@ -454,6 +482,13 @@ class WidgetTests(WebChatTestCase):
         inner = "document.querySelector('iframe').contentDocument"
         tab.wait(f"{inner}.getElementById('door') && !{inner}.getElementById('door').hidden")
         self.assertEqual(tab.run(NAMED), [])
+        tab.run(f"{inner}.getElementById('guest-nick').value = 'Visitor'")
+        tab.run(f"{inner}.getElementById('guest-form').requestSubmit()")
+        tab.wait(f"{inner}.getElementById('log').innerText.includes('You are in')")
+        self.juliet.say(f"<message to='{LOBBY}' type='groupchat'><body>Hello! How can we help?</body></message>")
+        tab.wait(f"{inner}.getElementById('log').innerText.includes('How can we help')")
+        tab.run(f"Promise.all({inner}.getAnimations().map((each) => each.finished))")
+        self.picture(tab, "widget")
 
 
 class AccessTests(WebChatTestCase):
@@ -531,8 +566,9 @@ class AccessTests(WebChatTestCase):
             tab.wait("!document.getElementById('door').hidden")
             self.look(tab, f"door, {shade}")
             self.picture(tab, f"door-{shade}")
-            self.comeIn(f"Wanderer-{shade}", tab)
-            self.talk(tab, f"Wanderer-{shade}")
+            nick = "Stranger" if dark else "Wanderer"
+            self.comeIn(nick, tab)
+            self.talk(tab, nick)
             tab.fill("#write-jid", "somebody@elsewhere.example")
             tab.press("Enter")
             self.say(tab, "Hello?")
@@ -567,12 +603,6 @@ class AccessTests(WebChatTestCase):
         tab.see(".said .text", "Welcome!")
         self.say(tab, "Thank you. No account, and yet I am the same after a reload.")
         tab.wait("!document.querySelector('.fate')")
-
-    def picture(self, tab: Tab, name: str) -> None:
-        """Keep a picture, if somebody wants it."""
-        folder = os.environ.get("XMPPD_PICTURES")
-        if folder:
-            tab.picture(Path(folder) / f"webchat-{name}.png")
 
     def test_motion(self) -> None:
         """Nothing moves for those who don't want it."""

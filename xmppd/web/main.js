@@ -15,6 +15,7 @@ import { $, code, directoryNode, occupantNode, placeNode, refusalNode, say, show
 import { NS, bareOf, resourceOf, x } from "./xml.js";
 
 const MOST_REFUSALS = 50;
+const LINES_IF_FULL = 10; // kept of each conversation when the browser has no room for all of them
 const NOTICE_MILLISECONDS = 12_000;
 const NARROW = "(max-width: 62rem)"; // as in the style sheet
 
@@ -183,7 +184,10 @@ class Page {
       const { active, refusals, nick, service } = this;
       this._keepDraft();
       const value = { ...kept, active, nick, service, refusals, rooms: [...this.rooms.values()], chats: [...this.chats.values()] };
-      this.keeping.keep(value);
+      if (!this.keeping.keep(value)) {
+        const short = (each) => ({ ...each.toJSON(), lines: each.lines.slice(-LINES_IF_FULL) });
+        this.keeping.keep({ ...value, rooms: value.rooms.map(short), chats: value.chats.map(short) });
+      }
     }
   }
 
@@ -311,6 +315,10 @@ class Page {
     });
     $("message").addEventListener("input", grow);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this._closeSides());
+    matchMedia(NARROW).addEventListener("change", () => {
+      this.peopleWanted = null;
+      this.draw();
+    });
     document.addEventListener("visibilitychange", () => {
       this.save();
       this.session?.hurry();
@@ -587,14 +595,14 @@ class Page {
     const management = session.management;
     const secure = location.protocol === "https:";
     showFacts([
-      ["Address (JID)", code(session.bare)],
+      ["JID", code(session.bare)],
       ["Resource", code(resourceOf(session.jid))],
       ["You are", session.kind === "guest" ? "a guest: no account, nothing is kept when you have gone" : "logged in with an account"],
       ["State", WORDS[session.state]],
       ["Transport", `WebSocket (RFC 7395) to ${new URL(session.url).host}`],
       ["Encryption", encryption(secure, settings)],
       ["Logged in by", `${mechanism} (${profile})`],
-      ["Comes back by a token", expiry ? `until ${new Date(expiry).toLocaleString()}` : "no"],
+      ["Comes back", expiry ? `by a token, until ${new Date(expiry).toLocaleString()}` : "only by a new login"],
       ["Stream management", management ? `on${management.id ? `, can be resumed within ${management.seconds} s` : ""}` : "off"],
       ["Resumed", times(management?.resumptions ?? 0)],
       ["Stanzas", management ? `${management.received} received, ${management.sent.length} not acknowledged yet` : "not counted"],

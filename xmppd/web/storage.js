@@ -13,7 +13,6 @@ export class Keeping {
   constructor(scope) {
     this._key = `${KEY}:${scope}`;
     this._letGo = null;
-    this._memory = null; // where the browser lets us keep nothing
   }
 
   /** What was kept, if it is ours alone; or null. */
@@ -34,12 +33,14 @@ export class Keeping {
     return agent;
   }
 
+  /** Keep something in place of what was kept; answers whether there was room for it. */
   keep(value) {
-    const text = JSON.stringify(value);
     try {
-      sessionStorage.setItem(this._key, text);
+      sessionStorage.setItem(this._key, JSON.stringify(value));
+      return true;
     } catch {
-      this._memory = text;
+      this._remove(); // an old token would be worse than none
+      return false;
     }
   }
 
@@ -51,14 +52,13 @@ export class Keeping {
 
   _read() {
     try {
-      return JSON.parse(sessionStorage.getItem(this._key) ?? this._memory);
+      return JSON.parse(sessionStorage.getItem(this._key));
     } catch {
       return null;
     }
   }
 
   _remove() {
-    this._memory = null;
     try {
       sessionStorage.removeItem(this._key);
     } catch {
