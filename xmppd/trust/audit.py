@@ -153,7 +153,7 @@ _FORBIDDEN: Final = (
         "4.1",
         "has less than 112 bits of security",
     ),
-    (("ADH", "AECDH", "ANON"), "5.1", "doesn't authenticate the server"),
+    (("ADH", "AECDH", "ANON", "PSK", "SRP"), "5.1", "doesn't authenticate the server by its certificate"),
 )
 _AUTHENTICATED: Final = frozenset({"GCM", "CCM", "CCM8", "POLY1305", "CHACHA20"})
 

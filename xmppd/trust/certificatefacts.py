@@ -142,6 +142,20 @@ def _publicKeyInfoBytes(tbs: bytes) -> bytes:
     return tbs[position : _element(tbs, position, end)[1]]
 
 
+def publicKeyBits(certificate: x509.Certificate) -> bytes:
+    """
+    The content of the SubjectPublicKeyInfo's bit string, which OCSP names an issuer by (RFC 6960 section 4.1.1).
+
+    @raise ValueError: the certificate can't be taken apart.
+    """
+    info = publicKeyInfo(certificate)
+    position, end = _element(info, 0, len(info))
+    content, after = _element(info, _element(info, position, end)[1], end)
+    if after != end or content == after or info[content] != 0:
+        raise ValueError("no public key")
+    return info[content + 1 : end]
+
+
 def _element(data: bytes, start: int, limit: int) -> tuple[int, int]:
     """
     Where the content of the DER element at C{start} begins and ends.

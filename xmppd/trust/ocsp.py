@@ -11,12 +11,12 @@ from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from xmppd.trust.certificatefacts import load, timestamp
+from xmppd.trust.certificatefacts import load, publicKeyBits, timestamp
 
 MAX_RESPONSE = 1 << 16
 """No OCSP response that we look at has more octets than this."""
@@ -54,7 +54,7 @@ def _statusOf(response: ocsp.OCSPResponse, leaf: x509.Certificate, issuer: x509.
     """The same; raises for what isn't in order."""
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         return OCSPStatus.UNKNOWN
-    _verify(response, issuer)
+    _verify(response, issuer, now)
     single = next((each for each in response.responses if _isAbout(each, leaf, issuer)), None)
     if single is None:
         return OCSPStatus.UNKNOWN
@@ -69,23 +69,25 @@ def _statusOf(response: ocsp.OCSPResponse, leaf: x509.Certificate, issuer: x509.
 
 def _isAbout(single: ocsp.OCSPSingleResponse, leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether a response is about a certificate (RFC 6960 section 4.1.1)."""
-    digest = hashes.Hash(single.hash_algorithm)
-    digest.update(issuer.subject.public_bytes())
-    key = issuer.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    identifier = x509.SubjectKeyIdentifier.from_public_key(issuer.public_key()).digest
-    sameIssuer = single.issuer_name_hash == digest.finalize()
-    if isinstance(single.hash_algorithm, hashes.SHA1):
-        # The hash of the bit string alone, which is what a key identifier usually is.
-        sameIssuer = sameIssuer and single.issuer_key_hash == identifier
-    return sameIssuer and bool(key) and single.serial_number == leaf.serial_number
+    ofName = _digest(single.hash_algorithm, issuer.subject.public_bytes())
+    ofKey = _digest(single.hash_algorithm, publicKeyBits(issuer))
+    sameIssuer = (single.issuer_name_hash, single.issuer_key_hash) == (ofName, ofKey)
+    return sameIssuer and single.serial_number == leaf.serial_number
 
 
-def _verify(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> None:
+def _digest(algorithm: hashes.HashAlgorithm, data: bytes) -> bytes:
+    """The hash of some octets."""
+    digest = hashes.Hash(algorithm)
+    digest.update(data)
+    return digest.finalize()
+
+
+def _verify(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: float) -> None:
     """
     Check who signed a response (RFC 6960 section 4.2.2.2).
 
     @raise InvalidSignature: the wrong one.
-    @raise ValueError: the responder's certificate isn't the issuer's.
+    @raise ValueError: the responder's certificate isn't the issuer's, isn't for that, or isn't valid now.
     """
     algorithm = response.signature_hash_algorithm
     try:
@@ -99,6 +101,8 @@ def _verify(response: ocsp.OCSPResponse, issuer: x509.Certificate) -> None:
     usages = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     if ExtendedKeyUsageOID.OCSP_SIGNING not in usages:
         raise ValueError("not a responder")
+    if not timestamp(responder.not_valid_before_utc) <= now <= timestamp(responder.not_valid_after_utc):
+        raise ValueError("a responder of another time")
     _checkSignature(responder.public_key(), response.signature, response.tbs_response_bytes, algorithm)
 
 
