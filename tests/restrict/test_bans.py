@@ -69,6 +69,8 @@ class BanTests(GuestCase):
         self.ban("2001:db8:1:2::7")
         self.assertFailure(self.tries("2001:db8:1:2:3::9"), "not-authorized")
         self.assertSuccess(self.tries("2001:db8:1:3::7"))
+        self.assertTrue(self.successResultOf(self.door.unban("2001:db8:1:2::/64")))
+        self.assertSuccess(self.tries("2001:db8:1:2::7"))
 
     def test_all(self) -> None:
         """All guests from that address go, connected or not; users with accounts stay and come."""

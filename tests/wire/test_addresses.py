@@ -18,6 +18,9 @@ class AddressTests(SynchronousTestCase):
             ("2001:db8:1:2:3:4:5:6", "2001:0db8:0001:0002::/64"),
             ("2001:DB8:1:2::9", "2001:0db8:0001:0002::/64"),
             ("fe80::1%eth0", "fe80:0000:0000:0000::/64"),
+            ("2001:db8:1:2::/64", "2001:0db8:0001:0002::/64"),
+            ("2001:0db8:0001:0002::/64", "2001:0db8:0001:0002::/64"),
+            ("192.0.2.1/64", "192.0.2.1/64"),
             ("unix", "unix"),
         ):
             self.assertEqual(counted(address), expected)
@@ -26,5 +29,6 @@ class AddressTests(SynchronousTestCase):
         """JIDs and ids are no addresses."""
         for text in ("192.0.2.1", "2001:db8::1", "2001:0db8:0001:0002::/64"):
             self.assertTrue(isAddress(text), text)
-        for text in ("romeo@example.org", "0123456789abcdef0123456789abcdef", "", "unix"):
+        for text in ("romeo@example.org", "0123456789abcdef0123456789abcdef", "", "unix", "192.0.2.1/64",
+                     "2001:db8::/48", "192.0.2.0/24"):
             self.assertFalse(isAddress(text), text)

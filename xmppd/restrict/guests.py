@@ -171,7 +171,7 @@ class Guests:
     def _crowdOf(self, whom: str) -> tuple[Crowd, str]:
         """The guests of an address, or of the address of a guest; and that guest's bare JID."""
         if isAddress(whom):
-            return self.visits.crowd(whom.removesuffix("/64")), ""
+            return self.visits.crowd(whom), ""
         bare = whom.partition("/")[0]
         sessions = self._host.sessions.get(bare, {})
         for session in sessions.values():
