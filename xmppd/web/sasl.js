@@ -97,7 +97,7 @@ export class Scram {
   async finish(data) {
     const text = data === null ? "" : decoder.decode(data);
     if (this._signature === null || !text.startsWith("v=") || !same(fromBase64(text.slice(2).split(",")[0]), this._signature)) {
-      throw new SaslError("not-authorized", "The server could not prove that it knows your password. Nothing was sent to it.");
+      throw new SaslError("not-authorized", "The server could not prove that it knows your password; it has not learnt it either.");
     }
   }
 
