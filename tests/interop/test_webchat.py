@@ -458,7 +458,7 @@ class ModuleTests(WebChatTestCase):
             const last = decoder.decode(await scram.next(encoder.encode(`r=${nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096`)));
             const good = await scram.finish(encoder.encode("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")).then(() => "good");
             const bad = [];
-            for (const proof of ["v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G5=", "", "e=other-error"]) {
+            for (const proof of ["v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", "", "e=other-error"]) {
               bad.push(await scram.finish(encoder.encode(proof)).then(() => "good", (error) => error.condition));
             }
             for (const challenge of [`r=${nonce},s=AAAA,i=4095`, "r=other,s=AAAA,i=4096", `m=x,r=${nonce},s=AAAA,i=4096`]) {
