@@ -284,6 +284,14 @@ class EntityTests(SynchronousTestCase):
         proof = prove(record(3, 1, 1), chain=())
         self.assertTrue(proof.vetoes)
         self.assertFalse(decide(DOMAIN, [proof], PeerPolicy(False, frozenset(Prooftype)), None).accepted)
+        self.assertFalse(prove(record(3, 1, 1), chain=(), outgoing=False).vetoes)
+
+    @spec("RFC 7671", "10.3")
+    def test_plaintextUnusable(self) -> None:
+        """Records that can't be used promise TLS all the same."""
+        self.assertTrue(prove(record(1, 1, 1), chain=()).vetoes)
+        self.assertFalse(prove(record(1, 1, 1), chain=(), outgoing=False).vetoes)
+        self.assertFalse(prove(record(1, 1, 1), chain=(), srv=INSECURE).vetoes)
 
     def test_weakKey(self) -> None:
         """A key that anybody can break isn't made better by a record."""

@@ -384,6 +384,31 @@ class RecorderTests(SynchronousTestCase):
                 self.assertEqual([each.fault for each in faultsOf(recorder.of(end), NOW)], [fault])
                 self.assertIsNotNone(end.get_cipher_name())
 
+    def test_notAnAuthority(self) -> None:
+        """Whoever has a good certificate can't issue others with it, even with the usages that are tolerated."""
+        for usages in ((), SERVER_ONLY, CLIENT_ONLY):
+            nobody = Authority("nobody")
+            nobody.certificate = BETWEEN.sign(
+                nobody.key, [x509.DNSName("evil.example")], subject=nobody.name, usages=usages, start=0, end=ALWAYS
+            )
+            evil = leaf(parent=nobody, usages=usages, start=0, end=ALWAYS)
+            for byClient in (True, False):
+                shown = [evil, nobody.certificate, BETWEEN.certificate]
+                recorder, end = self.verify(shown, KEY, [ROOT.certificate], byClient)
+                proof = provePKIX(DOMAIN, recorder.of(end), NOW)
+                self.assertFalse(proof.held, (usages, byClient))
+
+    def test_limitedIntermediate(self) -> None:
+        """An authority that is for servers only issues certificates for servers that connect, too."""
+        between = Authority("servers")
+        between.certificate = ROOT.sign(
+            between.key, subject=between.name, ca=True, usages=SERVER_ONLY, start=0, end=ALWAYS
+        )
+        certificate = leaf(parent=between, usages=SERVER_ONLY, start=0, end=ALWAYS)
+        recorder, end = self.verify([certificate, between.certificate], KEY, [ROOT.certificate], False)
+        self.assertIn((26, 1), recorder.of(end).errors)
+        self.assertTrue(provePKIX(DOMAIN, recorder.of(end), NOW).held)
+
     def test_noCertificate(self) -> None:
         """A client without a certificate has no verification and no chain."""
         recorder = VerificationRecorder()

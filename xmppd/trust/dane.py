@@ -291,6 +291,8 @@ def proveDANE(
     """
     usable = [(endpoint, record) for endpoint in endpoints for record in endpoint.usable(domain)]
     if not usable:
+        if outgoing and not chain and any(needsTLS(domain, endpoint) for endpoint in endpoints):
+            return failed(Prooftype.DANE_EE, "there is no TLS, which secure TLSA records promise", vetoes=True)
         return absent(Prooftype.DANE_EE, *dict.fromkeys(_whyNone(domain, endpoints)))
     entity = [(endpoint, record) for endpoint, record in usable if record.usage == Usage.DANE_EE]
     authority = [(endpoint, record) for endpoint, record in usable if record.usage == Usage.DANE_TA]

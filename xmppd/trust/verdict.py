@@ -31,8 +31,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from zope.interface import Attribute, Interface
-
 from xmppd.ixmppd import TLSFacts
 from xmppd.trust.certificatefacts import CertificateFacts, factsOf, shown, shownNames, shownTime
 from xmppd.trust.certificates import asciiDomain
@@ -120,22 +118,6 @@ def failed(prooftype: Prooftype, *reasons: str, vetoes: bool = False) -> Proof:
 def absent(prooftype: Prooftype, *reasons: str) -> Proof:
     """A proof that the domain doesn't offer, or that can't be had now."""
     return Proof(prooftype, Outcome.ABSENT, reasons)
-
-
-class IProofType(Interface):
-    """
-    One way to prove a domain, asked once per server stream. What it needs from outside (answers of the DNS, documents,
-    what OpenSSL found) has been given to its constructor, so that the answer comes at once.
-    """
-
-    prooftype: Prooftype = Attribute("Which, for views and policies.")
-
-    def prove(domain: str, now: float) -> Proof:
-        """
-        Whether the peer is C{domain}; never raises for anything a peer can send.
-
-        @param now: seconds since the epoch.
-        """
 
 
 # --- policy -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+Other servers are known by PKIX, DANE, POSH or dialback; the strongest proof that held names a stream, every other says why it failed, and nothing makes good what a domain's own signed records contradict (RFC 7712, RFC 7673, RFC 7711).
