@@ -166,8 +166,10 @@ class LifetimeTests(VisitCase):
         self.assertFalse(second.streamClosed)
         self.server.advance(100)
         self.assertTrue(second.streamClosed)
-        lifetime = self.server.host.guests._lifetime  # type: ignore[union-attr]
-        self.assertEqual((len(lifetime._unwarned), len(lifetime._warned), lifetime._timer), (0, 0, None))
+        self.assertIsNone(self.server.host.guests._lifetime._timer)  # type: ignore[union-attr]
+        self.server.advance(61)
+        self.bind("192.0.2.4")
+        self.assertEqual(len(self.server.host.guests.visits.stays), 1)  # type: ignore[union-attr]
 
     def test_endless(self) -> None:
         """Without an end there is no timer."""

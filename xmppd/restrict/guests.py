@@ -127,7 +127,7 @@ class Guests:
     def _bound(self, session: ISession) -> None:
         if session.account.anonymous and not session.over:
             self.visits.bound(session)
-            self._lifetime.bound(session)
+            self._lifetime.bound()
 
     def _resumed(self, session: ISession) -> None:
         if session.account.anonymous:
@@ -137,7 +137,6 @@ class Guests:
 
     def _ended(self, session: ISession) -> None:
         if session.account.anonymous:
-            self._lifetime.ended(session)
             self.visits.ended(session)
 
     # --- bans

@@ -1,19 +1,21 @@
 """
-How long a guest's session lasts. Its user is told before, by a message from the server.
+How long a guest stays, whatever sessions it has one after the other. Its user is told before, by a message from the
+server.
 
-Sessions end in the order in which they came, so that one timer is enough for all.
+Guests go in the order in which they came, so that one timer is enough for all.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
 from xmppd.ixmppd import IHost, ISession
 from xmppd.restrict.errors import condition
-from xmppd.restrict.visits import Visits
+from xmppd.restrict.visits import Stay, Visits
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StreamCondition, StreamError
@@ -36,20 +38,12 @@ class Lifetime:
     def __init__(self, host: IHost, visits: Visits) -> None:
         self._host = host
         self._visits = visits
-        self._unwarned: OrderedDict[ISession, None] = OrderedDict()
-        self._warned: OrderedDict[ISession, None] = OrderedDict()
         self._timer: IDelayedCall | None = None
 
-    def bound(self, session: ISession) -> None:
+    def bound(self) -> None:
         """A guest has come."""
-        self._unwarned[session] = None
         if self._timer is None and self._visits.allowed.lifetimeSeconds:
             self._wait()
-
-    def ended(self, session: ISession) -> None:
-        """A guest has gone."""
-        self._unwarned.pop(session, None)
-        self._warned.pop(session, None)
 
     def reconfigure(self) -> None:
         """The lifetime has changed."""
@@ -63,33 +57,40 @@ class Lifetime:
         self._timer = None
 
     def _wait(self) -> None:
-        """Wake when the next session is to be warned or ended."""
+        """Wake when the next guest is to be warned or to go."""
         life, warning = self._visits.allowed.lifetimeSeconds, self._visits.allowed.warningSeconds
-        due = [next(iter(table)).created + life - before for table, before in self._tables(warning) if table]
+        here = [stay for stay in (next(self._here(), None), next(self._unwarned(), None)) if stay is not None]
+        due = [stay.since + life - (0.0 if stay.warned else warning) for stay in here]
         self._timer = None
         if life and due:
             later = max(STEP, min(due) - self._host.clock.seconds())
             self._timer = self._host.clock.callLater(later, self._look)
 
-    def _tables(self, warning: float) -> tuple[tuple[Any, float], tuple[Any, float]]:
-        """Who waits for a warning, and who for the end; and how long before the end that is due."""
-        return (self._unwarned, warning), (self._warned, 0.0)
+    def _here(self) -> Iterator[Stay]:
+        """The guests who are here, the one who came first first."""
+        return (stay for stay in self._visits.stays.values() if stay.sessions)
+
+    def _unwarned(self) -> Iterator[Stay]:
+        return (stay for stay in self._here() if not stay.warned)
 
     def _look(self) -> None:
         """Warn and end whose time has come."""
         now = self._host.clock.seconds()
         life, warning = self._visits.allowed.lifetimeSeconds, self._visits.allowed.warningSeconds
-        for session in tuple(_first(self._unwarned, now - life + warning)):
-            del self._unwarned[session]
-            self._warned[session] = None
-            if warning:
-                self._warn(session, session.created + life - now)
-        for session in tuple(_first(self._warned, now - life)):
-            log.info("guest disconnected: jid={jid} reason=lifetime", jid=session.full)
-            text = "The time of this guest's session is over."
-            application = condition("resource-limit-exceeded")
-            session.end(StreamError(StreamCondition.POLICY_VIOLATION, text, application=application))
+        for stay in tuple(_first(self._unwarned(), now - life + warning)):
+            stay.warned = True
+            for session in tuple(stay.sessions) if warning else ():
+                self._warn(session, stay.since + life - now)
+        for stay in tuple(_first(self._here(), now - life)):
+            for session in tuple(stay.sessions):
+                self._end(session)
         self._wait()
+
+    def _end(self, session: ISession) -> None:
+        log.info("guest disconnected: jid={jid} reason=lifetime", jid=session.full)
+        application = condition("resource-limit-exceeded")
+        text = "The time of this guest's session is over."
+        session.end(StreamError(StreamCondition.POLICY_VIOLATION, text, application=application))
 
     def _warn(self, session: ISession, seconds: float) -> None:
         minutes = max(1, round(seconds / 60))
@@ -98,9 +99,6 @@ class Lifetime:
         session.deliver(build("message", attrs, Element("body", ns.CLIENT, {}, (text,))))
 
 
-def _first(sessions: OrderedDict[ISession, None], until: float) -> Any:
-    """The sessions that came until a moment."""
-    for session in sessions:
-        if session.created > until:
-            return
-        yield session
+def _first(stays: Iterable[Stay], until: float) -> Iterator[Stay]:
+    """Those who came until a moment."""
+    return takewhile(lambda stay: stay.since <= until, stays)

@@ -180,7 +180,7 @@ RESTRICTIONS: Final[Mapping[str, Restriction]] = MappingProxyType({
     ),
     "warningSeconds": Restriction("seconds of warning", "Users of guests' sessions are told later, or not at all."),
     "storage": Restriction("what may be stored", "Strangers can keep things on your server."),
-    "storageBytes": Restriction("octets stored in a session", "Strangers can fill your disk for a while."),
+    "storageBytes": Restriction("octets stored by a guest", "Strangers can fill your disk for a while."),
     "banHours": Restriction("hours of a ban", "Who was banned is back sooner."),
     "moderatorBanHours": Restriction(
         "hours of a moderator's ban", "Whoever moderates a room can shut guests out of the whole server for longer."

@@ -2,9 +2,10 @@
 Who is here: guests, and the addresses they have come from.
 
 Theory of operation. The restrictions are shared by all guests of a host; what has to be counted for one session is in
-its L{Visit}, what has to be counted for all guests of an address (IPv4 address, or /64 of IPv6) in their L{Crowd}. A
-crowd outlasts its last guest by a minute, lest paces begin anew with every login. L{Guests} knows them, lets guests in
-as long as there are few enough, and sees them off.
+its L{Visit}, what has to be counted for all guests of an address (IPv4 address, or /64 of IPv6) in their L{Crowd}, and
+what has to be counted for one guest, who can come back with another session, in its L{Stay}. A crowd outlasts its last
+guest by a minute, lest paces begin anew with every login, and a stay its last session. L{Guests} knows them, lets
+guests in as long as there are few enough, and sees them off.
 
 Paces are buckets that drain: a bucket is the moment at which it will be empty, so that counting is one addition and
 one comparison.
@@ -13,7 +14,7 @@ one comparison.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
@@ -30,7 +31,7 @@ SLOT: Final = "guest"
 MINUTE: Final = 60.0
 
 REMEMBERED: Final = 100_000
-"""How many addresses are remembered for a minute after their last guest has gone."""
+"""How many addresses are remembered for a minute after their last guest has gone; and how many guests."""
 
 
 ROUNDING: Final = 0.5
@@ -81,30 +82,47 @@ class Crowd:
         self.recipients: dict[str, float] | None = None
 
 
+class Stay:
+    """
+    All sessions of one guest.
+
+    @ivar since: when the guest came first.
+    @ivar sessions: those it has now.
+    @ivar stored: how many octets it has stored.
+    @ivar warned: whether its user knows that the time is nearly over.
+    """
+
+    __slots__ = ("sessions", "since", "stored", "warned")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.sessions: dict[ISession, None] = {}
+        self.stored = 0
+        self.warned = False
+
+
 class Visit:
     """
-    What is counted for one session; the first four as in L{Crowd}.
+    What is counted for one session; C{stanzas}, C{octets} and C{recipients} as in L{Crowd}.
 
     @ivar crowd: the guests from the same address.
+    @ivar stay: the sessions of the same guest.
     @ivar refused: how often it was refused for its pace in the current minute.
     @ivar refusedSince: when that minute began.
     @ivar rooms: the rooms it is in (True) or enters (False).
-    @ivar stored: how many octets it has stored.
-    @ivar warned: whether its user knows that the session will end.
     """
 
-    __slots__ = ("crowd", "octets", "recipients", "refused", "refusedSince", "rooms", "stanzas", "stored", "warned")
+    __slots__ = ("crowd", "octets", "recipients", "refused", "refusedSince", "rooms", "stanzas", "stay")
 
-    def __init__(self, crowd: Crowd) -> None:
+    def __init__(self, crowd: Crowd, stay: Stay) -> None:
         self.crowd = crowd
+        self.stay = stay
         self.stanzas = 0.0
         self.octets = 0.0
         self.recipients: dict[str, float] | None = None
         self.refused = 0
         self.refusedSince = 0.0
         self.rooms: dict[str, bool] | None = None
-        self.stored = 0
-        self.warned = False
 
 
 def visitOf(session: ISession) -> Visit:
@@ -121,12 +139,15 @@ class Visits:
     @ivar paces: what one guest may send.
     @ivar crowdPaces: what all guests of an address may send.
     @ivar count: how many sessions there are.
+    @ivar stays: by bare JID, in the order in which the guests came; also of some who have gone.
     """
 
     def __init__(self, host: IHost, allowed: GuestConfig) -> None:
         self._host = host
         self._crowds: dict[str, Crowd] = {}
         self._empty: OrderedDict[str, float] = OrderedDict()
+        self.stays: dict[str, Stay] = {}
+        self._left: OrderedDict[str, float] = OrderedDict()
         self.count = 0
         self.restrict(allowed)
 
@@ -163,7 +184,8 @@ class Visits:
     def bound(self, session: ISession) -> None:
         """A guest has come."""
         address = session.stream.address if session.stream is not None else ""
-        session.slots[SLOT] = Visit(self._enter(session, address))
+        self._forget()
+        session.slots[SLOT] = Visit(self._enter(session, address), self._stay(session))
         self.count += 1
 
     def resumed(self, session: ISession) -> None:
@@ -179,9 +201,21 @@ class Visits:
         if visit is not None and session in visit.crowd.sessions:
             self._leave(session, visit.crowd)
             self.count -= 1
+            del visit.stay.sessions[session]
+            if not visit.stay.sessions:
+                self._left[session.bare] = self._host.clock.seconds()
+
+    def _stay(self, session: ISession) -> Stay:
+        """What is counted for a guest, who now has this session, too."""
+        stay = self.stays.get(session.bare)
+        if stay is None:
+            stay = self.stays[session.bare] = Stay(session.created)
+        elif not stay.sessions:
+            del self._left[session.bare]
+        stay.sessions[session] = None
+        return stay
 
     def _enter(self, session: ISession, address: str) -> Crowd:
-        self._forget()
         key = counted(address)
         crowd = self._crowds.get(key)
         if crowd is None:
@@ -197,13 +231,21 @@ class Visits:
             self._empty[crowd.key] = self._host.clock.seconds()
 
     def _forget(self) -> None:
-        """Forget addresses whose last guest has gone long enough ago; they went in this order."""
+        """Forget addresses whose last guest has gone long enough ago, and guests who have."""
+        for key in self._over(self._empty):
+            del self._crowds[key]
+        for bare in self._over(self._left):
+            del self.stays[bare]
+
+    def _over(self, gone: OrderedDict[str, float]) -> Iterator[str]:
+        """Take out who has gone long enough ago; they went in this order."""
         now = self._host.clock.seconds()
-        while self._empty:
-            key, since = next(iter(self._empty.items()))
-            if now - since < MINUTE and len(self._empty) < REMEMBERED:
+        while gone:
+            key, since = next(iter(gone.items()))
+            if now - since < MINUTE and len(gone) < REMEMBERED:
                 return
-            del self._empty[key], self._crowds[key]
+            del gone[key]
+            yield key
 
 
 def endWaiting(sessions: Iterable[ISession]) -> bool:
