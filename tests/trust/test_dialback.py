@@ -82,6 +82,12 @@ class KeyTests(SynchronousTestCase):
         self.assertFalse(isKey(*inputs, KEY))
         self.assertFalse(isKey(SECRET, ORIGINATING, RECEIVING, STREAM, KEY))
 
+    def test_ambiguous(self) -> None:
+        """What is between the parts can't be in a domain, so that no key fits two sets of parts."""
+        made = makeKey(SECRET, "evil.example", "example.org", "x example.org y")
+        self.assertTrue(isKey(SECRET, "evil.example", "example.org", "x example.org y", made))
+        self.assertFalse(isKey(SECRET, "evil.example example.org x", "example.org", "y", made))
+
     def test_foreign(self) -> None:
         """Other servers' keys have any form, but not any size."""
         self.assertEqual(trimKey(" any thing\n"), "any thing")

@@ -20,7 +20,16 @@ from tests.marks import spec
 from tests.trust.authority import ALWAYS, CLIENT_ONLY, DAY, NOW, SERVER_ONLY, Authority, curveKey, der, name, rsaKey
 from tests.trust.handshakes import context, ownContext, shake
 from xmppd.trust import certificatefacts
-from xmppd.trust.certificatefacts import factsOf, fullWeakness, load, publicKeyInfo, shown, shownNames, shownTime
+from xmppd.trust.certificatefacts import (
+    chainFacts,
+    factsOf,
+    fullWeakness,
+    load,
+    publicKeyInfo,
+    shown,
+    shownNames,
+    shownTime,
+)
 from xmppd.trust.identities import CertificateNames, serviceName, xmppAddress
 from xmppd.trust.ocsp import OCSPStatus
 from xmppd.trust.pkix import (
@@ -291,6 +300,29 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual([each.split()[2] for each in proof.reasons], ["is", "has", "is"])
         self.assertIn("not for example.org", proof.reasons[0])
 
+    @spec("RFC 6120", "13.7.2")
+    def test_constrained(self) -> None:
+        """An authority for some names only can't get round that by other kinds of names."""
+        key = curveKey()
+        limits = x509.NameConstraints([x509.DNSName("other.example")], None)
+        limited = issuerWith(key, limits)
+        signer = Authority.__new__(Authority)
+        signer.name, signer.key = limited.subject, key
+        for alternative in (xmppAddress(DOMAIN), serviceName("xmpp-server", DOMAIN)):
+            certificate = signer.sign(KEY, [x509.DNSName("other.example"), alternative])
+            verification = Verification((der(certificate), der(limited), der(ROOT.certificate)))
+            self.assertFails([], verification, "is for other.example, not for example.org")
+            self.assertTrue(provePKIX("other.example", verification, NOW).held)
+
+    def test_manyNames(self) -> None:
+        """Thousands of names take no time that anybody notices, and those of the DNS all count."""
+        many = tuple(f"bücher{index}.example" for index in range(4000))
+        names = CertificateNames(xmppAddresses=many, serviceNames=tuple(f"_xmpp-server.{each}" for each in many))
+        self.assertIsNone(matchNames(names, DOMAIN))
+        self.assertIsNone(matchNames(names, many[-1]))
+        every = tuple(f"d{index}.example" for index in range(4000))
+        self.assertIsNotNone(matchNames(CertificateNames(dnsNames=every), every[-1]))
+
     @spec("RFC 7673", "4.1")
     def test_target(self) -> None:
         """With a secure SRV record the host's name is as good."""
@@ -312,6 +344,21 @@ class ProofTests(SynchronousTestCase):
         except ValueError:
             return
         self.assertEqual(len(facts.sha256), 64)
+
+
+def issuerWith(key: Any, limits: x509.NameConstraints) -> x509.Certificate:
+    """An authority with constraints."""
+    template = ROOT.certificate
+    builder = x509.CertificateBuilder(
+        issuer_name=ROOT.name,
+        subject_name=name("limited"),
+        public_key=key.public_key(),
+        serial_number=2,
+        not_valid_before=template.not_valid_before_utc,
+        not_valid_after=template.not_valid_after_utc,
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    return builder.add_extension(limits, critical=True).sign(ROOT.key, hashes.SHA256())
 
 
 class SHA1Certificate:
@@ -457,6 +504,11 @@ class FactsTests(SynchronousTestCase):
         self.assertEqual(facts.publicKeySHA256, hashlib.sha256(spki).hexdigest())
         self.assertEqual(facts.names.dnsNames, (DOMAIN,))
         self.assertTrue(factsOf(der(ROOT.certificate)).selfIssued)
+
+    def test_chain(self) -> None:
+        """The facts of a chain, without what can't be read."""
+        facts = chainFacts([*chain(leaf()), b"junk"])
+        self.assertEqual([each.subject for each in facts], ["CN=leaf", "CN=between", "CN=root"])
 
     def test_publicKeyInBytes(self) -> None:
         """The key's bytes are found in the certificate without understanding the key."""

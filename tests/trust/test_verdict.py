@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -182,6 +184,20 @@ class ExplanationTests(SynchronousTestCase):
         self.assertEqual(
             refused, "example.org refused, not encrypted: the stream isn't encrypted, and the policy asks for it"
         )
+
+    @spec("mission", "T10", "T11", "T12")
+    def test_facts(self) -> None:
+        """The same for programs, as JSON holds it."""
+        for verdict in (judge(PKIX, DIALBACK), judge(tls=None)):
+            facts = json.loads(json.dumps(verdict.facts()))
+            self.assertEqual(facts["accepted"], verdict.accepted)
+            self.assertEqual(
+                [each["prooftype"] for each in facts["proofs"]], [each.prooftype for each in verdict.proofs]
+            )
+        facts = judge(PKIX).facts()
+        self.assertEqual((facts["prooftype"], facts["version"]), ("PKIX", "TLSv1.3"))
+        self.assertEqual(facts["certificate"]["names"]["xmppAddresses"], (DOMAIN,))
+        self.assertEqual(facts["proofs"][0]["until"], NOW)
 
     def test_hostile(self) -> None:
         """A domain with controls in it makes no lines of its own; an unreadable certificate is left out."""

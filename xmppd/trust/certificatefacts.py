@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -102,6 +102,17 @@ def factsOf(der: bytes) -> CertificateFacts:
         hashlib.sha256(publicKeyInfo(certificate)).hexdigest(),
         subject == issuer,
     )
+
+
+def chainFacts(chain: Iterable[bytes]) -> list[CertificateFacts]:
+    """The facts of all certificates in a chain that can be read, in its order."""
+    facts = []
+    for der in chain:
+        try:
+            facts.append(factsOf(der))
+        except ValueError:
+            continue
+    return facts
 
 
 def timestamp(when: datetime.datetime) -> float:

@@ -30,6 +30,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from OpenSSL import crypto
 
 from xmppd.trust.certificatefacts import (
@@ -41,8 +42,7 @@ from xmppd.trust.certificatefacts import (
     shownNames,
 )
 from xmppd.trust.certificates import asciiDomain
-from xmppd.trust.identities import namesOf
-from xmppd.trust.pkix import MAX_CHAIN, matchNames, usableForTLS
+from xmppd.trust.pkix import MAX_CHAIN, NameMatch, countingNames, matchNames, usableForTLS
 from xmppd.trust.verdict import Proof, Prooftype, absent, failed, held
 
 MAX_RECORDS: Final = 64
@@ -368,39 +368,57 @@ def _proveAuthority(domain: str, endpoint: Endpoint, record: TLSARecord, chain: 
         return failed(
             Prooftype.DANE_TA, f"no authority in the chain matches a record of {_places([(endpoint, record)])}"
         )
-    leaf = load(chain[0])
-    names = namesOf(leaf)
     targets = [endpoint.host] if endpoint.isDelegate(domain) else []
-    match = matchNames(names, domain, targets=targets)
-    if match is None:
-        return failed(Prooftype.DANE_TA, f"the certificate is for {shownNames(names)}, not for {shown(domain)}")
     problems = []
     for anchor in anchors:
-        problem = _pathProblem(chain, anchor, now)
-        if problem is None:
-            what = f"the authority {shown(nameText(load(anchor), 'subject'))}"
-            named = f"the certificate names {shown(match.name)} ({match.kind})"
-            return held(Prooftype.DANE_TA, *_reasons(endpoint, record, what), named, until=endpoint.until)
-        problems.append(problem)
+        try:
+            match = _matchPath(domain, targets, _checkedPath(chain, anchor, now))
+        except _NoPath as problem:
+            problems.append(str(problem))
+            continue
+        what = f"the authority {shown(nameText(load(anchor), 'subject'))}"
+        named = f"the certificate names {shown(match.name)} ({match.kind})"
+        return held(Prooftype.DANE_TA, *_reasons(endpoint, record, what), named, until=endpoint.until)
     return failed(Prooftype.DANE_TA, *problems)
 
 
-def _pathProblem(chain: Sequence[bytes], anchor: bytes, now: float) -> str | None:
-    """Why there is no valid path from a certificate to an anchor, in words, or None if there is."""
+class _NoPath(Exception):
+    """A chain doesn't lead from the domain's certificate to an authority; the text says why, in words."""
+
+
+def _matchPath(domain: str, targets: Sequence[str], path: Sequence[x509.Certificate]) -> NameMatch:
+    """
+    The name in a verified certificate that is the domain's or the host's.
+
+    @raise _NoPath: there is none.
+    """
+    names = countingNames([each.public_bytes(serialization.Encoding.DER) for each in path])
+    match = matchNames(names, domain, targets=targets)
+    if match is None:
+        raise _NoPath(f"the certificate is for {shownNames(names)}, not for {shown(domain)}")
+    return match
+
+
+def _checkedPath(chain: Sequence[bytes], anchor: bytes, now: float) -> list[x509.Certificate]:
+    """
+    The path from the first certificate of a chain to an anchor.
+
+    @raise _NoPath: there is none that is good for anything.
+    """
     try:
         leaf, *others = [load(der) for der in chain]
         verified = _verifiedPath(leaf, others, load(anchor), now)
     except ValueError:
-        return "a certificate in the chain can't be read"
+        raise _NoPath("a certificate in the chain can't be read") from None
     except crypto.X509StoreContextError as error:
-        return f"the chain to the authority in the record fails: {shown(str(error))}"
+        raise _NoPath(f"the chain to the authority in the record fails: {shown(str(error))}") from None
     if not usableForTLS(leaf):
-        return "the certificate isn't for TLS"
+        raise _NoPath("the certificate isn't for TLS")
     for index, certificate in enumerate(verified):
         weakness = fullWeakness(certificate, signed=index < len(verified) - 1)
         if weakness is not None:
-            return f"the certificate of {shown(nameText(certificate, 'subject'))} has {weakness}"
-    return None
+            raise _NoPath(f"the certificate of {shown(nameText(certificate, 'subject'))} has {weakness}")
+    return verified
 
 
 def _verifiedPath(

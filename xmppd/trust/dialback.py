@@ -51,6 +51,9 @@ def isKey(secret: bytes, receiving: str, originating: str, streamID: str, key: s
 
     @param key: the text of C{<db:verify/>}; white space around it doesn't count.
     """
+    if " " in receiving or " " in originating:
+        # Then it wouldn't be clear where one part ends and the next begins.
+        return False
     text = trimKey(key)
     expected = makeKey(secret, receiving, originating, streamID)
     return text is not None and _KEY.fullmatch(text) is not None and hmac.compare_digest(expected, text)

@@ -18,13 +18,14 @@ Names. Of a server's certificate these count, and never the common name (RFC 952
  - DNS-ID, where C{*} may be the whole left-most label, stands for exactly one label (RFC 9525 section 6.3), and isn't
    directly below a top-level domain.
 
-Domains are compared as A-labels in lower case.
+Domains are compared as A-labels in lower case. If an authority in the chain may issue for some names only, no more than
+DNS-IDs count: its constraints are on those, and OpenSSL lets pass all names of other kinds (RFC 5280 section 4.2.1.10).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -57,6 +58,9 @@ CLIENT: Final = "xmpp-client"
 
 MAX_CHAIN: Final = 12
 """Certificates further from the leaf aren't written down; a chain that long isn't accepted."""
+
+MAX_OTHER_NAMES: Final = 256
+"""How many names of each kind but DNS-ID are looked at."""
 
 MAX_ERRORS: Final = 64
 """How many errors are written down."""
@@ -321,7 +325,7 @@ def matchNames(
     reference = _ascii(domain)
     if reference is None:
         return None
-    for name in names.xmppAddresses:
+    for name in names.xmppAddresses[:MAX_OTHER_NAMES]:
         if _addressDomain(name) == reference:
             return NameMatch("xmppAddr", name, reference)
     for each in (reference, *filter(None, map(_ascii, targets))):
@@ -334,7 +338,7 @@ def matchNames(
 def _matchInDNS(names: CertificateNames, reference: str, service: str) -> NameMatch | None:
     """The first SRV-ID or DNS-ID that fits an ASCII domain."""
     prefix = f"_{service}."
-    for name in names.serviceNames:
+    for name in names.serviceNames[:MAX_OTHER_NAMES]:
         if name.startswith(prefix) and _ascii(name.removeprefix(prefix)) == reference:
             return NameMatch("SRV-ID", name, reference)
     accepted = {reference}
@@ -345,6 +349,26 @@ def _matchInDNS(names: CertificateNames, reference: str, service: str) -> NameMa
         if name.removesuffix(".") in accepted:
             return NameMatch("DNS-ID", name, reference)
     return None
+
+
+def countingNames(chain: Sequence[bytes]) -> CertificateNames:
+    """
+    The names that count of a certificate in a chain: all, or DNS-IDs only, if one of its issuers is constrained.
+
+    @param chain: DER of the certificate and of its issuers.
+    @raise ValueError: one of these isn't a certificate.
+    """
+    leaf, *issuers = map(load, chain)
+    names = namesOf(leaf)
+    return replace(names, xmppAddresses=(), serviceNames=()) if any(map(_isConstrained, issuers)) else names
+
+
+def _isConstrained(issuer: x509.Certificate) -> bool:
+    """Whether an authority has constraints on names, or something there that can't be read."""
+    try:
+        return _extension(issuer.extensions, x509.NameConstraints) is not None
+    except (ValueError, x509.DuplicateExtension):
+        return True
 
 
 def _ascii(domain: str) -> str | None:
@@ -359,6 +383,9 @@ def _ascii(domain: str) -> str | None:
 
 def _addressDomain(text: str) -> str | None:
     """The domain, as ASCII, of an XMPP address that is nothing but a domain; else None."""
+    if text.isascii() and "@" not in text and "/" not in text:
+        # Nothing that needs to be prepared, which is what takes time.
+        return _ascii(text)
     try:
         address = parse(text)
     except JIDMalformed:
@@ -389,7 +416,7 @@ def provePKIX(
     if any(each.fault in (Fault.NO_CERTIFICATE, Fault.UNREADABLE) for each in faults):
         return failed(Prooftype.PKIX, *(each.text for each in faults))
     leaf = load(verification.chain[0])
-    names = namesOf(leaf)
+    names = countingNames(verification.chain)
     match = matchNames(names, domain, service, targets)
     reasons = [each.text for each in faults]
     if match is None:

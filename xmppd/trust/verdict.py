@@ -27,9 +27,9 @@ the path to the true address. Dialback: the path, or the DNS.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from xmppd.ixmppd import TLSFacts
 from xmppd.trust.certificatefacts import CertificateFacts, factsOf, shown, shownNames, shownTime
@@ -100,6 +100,15 @@ class Proof:
     def held(self) -> bool:
         """Whether the peer is who it says, by this."""
         return self.outcome is Outcome.HELD
+
+    def facts(self) -> dict[str, Any]:
+        """The proof as values that JSON can hold."""
+        return {
+            "prooftype": str(self.prooftype),
+            "outcome": str(self.outcome),
+            "reasons": list(self.reasons),
+            "until": self.until,
+        }
 
     def __str__(self) -> str:
         return f"{self.prooftype} {self.outcome}: {'; '.join(self.reasons)}"
@@ -237,6 +246,21 @@ class Verdict:
         if self.accepted:
             return f"{shown(self.domain)} accepted by {self.prooftype}, {self._encryption()}"
         return f"{shown(self.domain)} refused, {self._encryption()}: {'; '.join(self.refusals)}"
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as values that JSON can hold, for programs; times are in seconds since the epoch."""
+        return {
+            "domain": self.domain,
+            "accepted": self.accepted,
+            "prooftype": str(self.prooftype),
+            "authenticated": self.authenticated,
+            "encrypted": self.encrypted,
+            "version": None if self.tls is None else self.tls.version,
+            "cipher": None if self.tls is None else self.tls.cipher,
+            "refusals": list(self.refusals),
+            "proofs": [proof.facts() for proof in self.proofs],
+            "certificate": None if self.certificate is None else asdict(self.certificate),
+        }
 
     def explain(self) -> str:
         """All of it, in plain words, one fact a line."""
