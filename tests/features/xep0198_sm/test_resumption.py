@@ -350,6 +350,51 @@ class HibernationTests(ManagementTestCase):
         self.assertEqual(len(self.held(other)), 1)
         self.assertEqual(self.held(self.juliet), [])
 
+    def forked(self, other: Client) -> None:
+        """Juliet loses a connection, and her other client is given what is said to her."""
+        self.juliet.cut()
+        self.romeo.say("juliet@example.org", "a")
+        self.romeo.ask()
+        self.advance(6)
+        self.assertEqual(other.bodies(), ["a"])
+
+    @spec("XEP-0198", "4")
+    def test_expiryForked(self) -> None:
+        """What another client was given when it came, and has or answers for, isn't given to it again."""
+        for number, managed in enumerate((True, False)):
+            other = self.client(f"juliet@example.org/other{number}", managed=managed)
+            self.forked(other)
+            self.juliet.session.end()
+            self.turns()
+            self.assertEqual((other.bodies(), self.offlineBodies("juliet@example.org")), ([], []))
+            if managed:
+                other.ack()
+            other.session.end()
+            self.turns()
+            self.assertEqual(self.offlineBodies("juliet@example.org"), [])
+            self.juliet = self.client(JULIET)
+
+    @spec("XEP-0198", "4")
+    def test_expiryForkedLater(self) -> None:
+        """Also if the other client has gone since. The last who answers for a message finds another place for it."""
+        other = self.client(CHAMBER)
+        self.forked(other)
+        other.ack()
+        other.session.end()
+        self.juliet.session.end()
+        self.turns()
+        self.assertEqual(self.offlineBodies("juliet@example.org"), [])
+        self.juliet, other = self.client(JULIET), self.client(CHAMBER)
+        self.forked(other)
+        other.cut()
+        self.juliet.session.end()
+        self.turns()
+        self.assertEqual(self.offlineBodies("juliet@example.org"), [])
+        other.session.end()
+        self.turns()
+        self.assertEqual(self.offlineBodies("juliet@example.org"), ["a"])
+        self.assertEqual([each.jid for each in self.records()], [self.romeo.full])
+
     @spec("XEP-0198", "4")
     def test_expiryRequests(self) -> None:
         """Requests are answered with an error, as for a resource that is not there."""

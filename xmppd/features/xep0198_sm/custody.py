@@ -80,6 +80,11 @@ class PlainCustody:
         self.row: int | None = None
         self.done = False
 
+    @property
+    def kept(self) -> bool:
+        """Whether the account has the message, or will have it, by this."""
+        return self.done or self.row is not None or not self._ledger.over
+
     def message(self) -> SpooledMessage | None:
         """See L{ICustody}."""
         if not self.done and self.row is None and not self._ledger.over:

@@ -3,7 +3,9 @@ What becomes of stanzas that a client never acknowledged, when its session is ov
 
 They are treated as if they were sent to a resource that is not there: requests are answered with an error, messages
 are routed again, to the account: that is to another resource, or to those who keep messages for users who are away.
-What stands in the spool already in the right order just loses its holder and is an offline message from then on.
+What stands in the spool already in the right order just loses its holder and is an offline message from then on. What
+another client of the account was given when it came, and has acknowledged or answers for, needs no other place; that is
+known only of messages whose senders count.
 Nothing is taken out of the spool before its new place is secured.
 """
 
@@ -16,6 +18,7 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.features.xep0198_sm.custody import PlainCustody
 from xmppd.features.xep0198_sm.queue import COPIES, Entry, outlasts
 from xmppd.features.xep0198_sm.settlement import Settlement, tidy
 from xmppd.ixmppd import IHost
@@ -39,6 +42,14 @@ def delayed(stanza: Stanza, domain: str, stamp: float) -> Stanza:
         return stanza
     element = Element("delay", ns.DELAY, {"from": domain, "stamp": dateTime(stamp)})
     return stanza.extended(element.toBytes(), (DELAY,))
+
+
+def _isElsewhere(entry: Entry) -> bool:
+    """Whether another client of the account was given the same message, and the account has it or will by that."""
+    for each in entry.stanza.promise or ():
+        if isinstance(each, (Entry, PlainCustody)) and each is not entry and each.stanza is entry.stanza and each.kept:
+            return True
+    return False
 
 
 class Estate:
@@ -91,7 +102,7 @@ class Estate:
             return staying
         last = 0
         for entry in messages:
-            if not outlasts(entry.stanza):
+            if not outlasts(entry.stanza) or _isElsewhere(entry):
                 continue
             if entry.row is None or entry.row < last:
                 break
@@ -104,9 +115,11 @@ class Estate:
         return any(session.presence is not None and session.priority >= 0 for session in sessions)
 
     def _copy(self, entry: Entry, done: list[Deferred[None]]) -> Stanza | None:
-        """The message to be routed again, or None for a copy of what others have; who promised it has to wait."""
+        """The message to be routed again, or None for what others have; who promised it has to wait."""
         stanza = entry.stanza
         if stanza.attrs.get("from") == self._bare and not COPIES.isdisjoint(stanza.childNames):
+            return None
+        if _isElsewhere(entry):
             return None
         copy = delayed(stanza, self._host.domain, entry.stamp)
         # What is kept for users who are away is for the account now; the rest is for a resource that isn't there.

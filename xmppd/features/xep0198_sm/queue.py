@@ -158,6 +158,11 @@ class Entry:
         self.done = False
         self.moved = False
 
+    @property
+    def kept(self) -> bool:
+        """Whether the account has the stanza, or will have it, by this."""
+        return self.done or not self.moved
+
     def message(self) -> SpooledMessage | None:
         """See L{ICustody}."""
         if self.done or self.moved or self.row is not None:
