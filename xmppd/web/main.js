@@ -306,6 +306,7 @@ class Page {
     click("show-places", () => this._toggle("places", !$("places").classList.contains("open")));
     click("show-people", () => this._toggle("people", $("people").hidden));
     click("show-panel", () => this._toggle("panel", $("panel").hidden));
+    click("hide-people", () => this._toggle("people", false, true));
     click("hide-panel", () => this._toggle("panel", false, true));
     $("message").addEventListener("keydown", (event) => {
       if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -420,6 +421,9 @@ class Page {
     this._keepDraft();
     this.active = jid;
     this._toggle("places", false);
+    if (matchMedia(NARROW).matches) {
+      this._toggle("people", false);
+    }
     this._draw();
     grow();
     ($("composer").hidden ? $("main") : $("message")).focus();
@@ -451,7 +455,7 @@ class Page {
     if (open && id === "panel") {
       this.unseen = 0;
     }
-    if (open && id !== "people" && matchMedia(NARROW).matches) {
+    if (open && matchMedia(NARROW).matches) {
       $(id).querySelector("button, input")?.focus();
     }
     if (back) {
