@@ -11,8 +11,9 @@ import xml.etree.ElementTree as ET
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-from tests.interop.daemon import DEADLINE, DOMAIN, Daemon
+from tests.interop.daemon import DEADLINE, DOMAIN
 from xmppd.wire import ns
 
 Element = ET.Element
@@ -26,11 +27,18 @@ class Wire:
     @ivar heard: all stanzas that have come.
     """
 
-    def __init__(self, daemon: Daemon, name: str) -> None:
-        """Log in, bind, and be available."""
-        context = ssl.create_default_context(cafile=str(daemon.certificate))
+    def __init__(self, daemon: Any, name: str, domain: str = DOMAIN) -> None:
+        """
+        Log in, bind, and be available.
+
+        @param daemon: the server: has C{certificate}, the file of what to trust or None for anything, and C{tlsPort}.
+        """
+        self._domain = domain
+        context = ssl.create_default_context(cafile=daemon.certificate)
+        if daemon.certificate is None:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         plain = socket.create_connection(("127.0.0.1", daemon.tlsPort), DEADLINE)
-        self._socket = context.wrap_socket(plain, server_hostname=DOMAIN)
+        self._socket = context.wrap_socket(plain, server_hostname=domain)
         self._parser = ET.XMLPullParser(["start", "end"])
         self._depth = 0
         self._taken = 0
@@ -47,7 +55,7 @@ class Wire:
     def _open(self) -> None:
         self._parser = ET.XMLPullParser(["start", "end"])
         self._depth = 0
-        self.say(f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='{DOMAIN}' version='1.0'>")
+        self.say(f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='{self._domain}' version='1.0'>")
         self.expect(lambda element: element.tag == f"{{{ns.STREAMS}}}features")
 
     def say(self, text: str) -> None:

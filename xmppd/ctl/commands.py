@@ -23,6 +23,7 @@ from xmppd.ctl.pages import page
 from xmppd.ctl.rooms import RoomCommands
 from xmppd.ctl.socket import CommandError
 from xmppd.ixmppd import IHost, IInvitations, ISession
+from xmppd.net.peers import peerFacts
 from xmppd.net.tcpinfo import trafficOf
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID
@@ -127,9 +128,14 @@ class Commands:
             (f"{each.address}:{each.port} {each.stream.id}", each) for each in server.connections
         ]
         found += [(f"~{each.full}", each) for each in server.router.table.values() if each.stream is None]
+        peers = server.peers.connections if server.peers is not None else ()
+        found += [(f"{each.address}:{each.port} {each.stream.id}", each) for each in peers]
 
         def entry(key: str, each: Any) -> dict[str, Any]:
-            return self._hibernating(each, now) if key.startswith("~") else self._connection(each, now)
+            if key.startswith("~"):
+                return self._hibernating(each, now)
+            entry = self._connection(each, now)
+            return {**entry, **peerFacts(each.stream)} if each in peers else entry
 
         return page(found, textOf(arguments, "after", ""), entry)
 
@@ -149,6 +155,8 @@ class Commands:
             "tls": tls.version if tls is not None else None,
             "cipher": tls.cipher if tls is not None else None,
             "mechanism": getattr(stream, "mechanism", None),
+            "direction": None,
+            "proof": None,
             "in": traffic.bytesIn if traffic is not None else stream.bytesIn,
             "out": traffic.bytesOut if traffic is not None else None,
             "age": round(now - connection.since, 1),
@@ -156,7 +164,8 @@ class Commands:
         }
 
     def _hibernating(self, session: ISession, now: float) -> dict[str, Any]:
-        absent = dict.fromkeys(("id", "address", "tls", "cipher", "mechanism", "in", "out", "idle"))
+        unknown = ("id", "address", "tls", "cipher", "mechanism", "direction", "proof", "in", "out", "idle")
+        absent = dict.fromkeys(unknown)
         age = round(now - session.created, 1)
         return {**absent, "jid": session.full, "state": "hibernating", "age": age}
 

@@ -463,3 +463,31 @@ def sentence(error: Exception) -> str:
     """What an exception says, as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def peerFacts(stream: ServerStream) -> dict[str, Any]:
+    """What there is to be said to people about a stream between servers."""
+    pairs = sorted({(local, remote) for remote, local in stream.heard} | stream.spoken)
+    proofs: dict[tuple[str, str], Any] = {pair: stream.heard.get((pair[1], pair[0]), stream.verdict) for pair in pairs}
+    verdict: Any = next((each for each in proofs.values() if each is not None), stream.verdict)
+    arrow = {(True, False): "<", (False, True): ">", (True, True): "<>"}.get(
+        (bool(stream.heard), bool(stream.spoken)), "<" if stream.direction == "in" else ">"
+    )
+    return {
+        "jid": f"{stream.local} {arrow} {stream.remote or '?'}",
+        "state": "server" if pairs else "login" if stream.direction == "in" or not stream.verdict else "verifying",
+        "direction": stream.direction,
+        "bidi": stream.bidi,
+        "proof": str(verdict.prooftype) if verdict is not None else None,
+        "verdict": verdict.explain().splitlines() if verdict is not None else [],
+        "pairs": [
+            {
+                "local": local,
+                "remote": remote,
+                "in": (remote, local) in stream.heard,
+                "out": (local, remote) in stream.spoken,
+                "proof": str(proofs[local, remote].prooftype) if proofs[local, remote] is not None else None,
+            }
+            for local, remote in pairs
+        ],
+    }

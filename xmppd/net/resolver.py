@@ -106,6 +106,8 @@ class Place:
 class _Datagrams(dns.DNSDatagramProtocol):
     """Queries that ask for the AD bit (RFC 6840 section 5.7)."""
 
+    noisy = False
+
     def writeMessage(self, message: Any, address: Any) -> None:
         """See L{dns.DNSDatagramProtocol}."""
         message.authenticData = 1
