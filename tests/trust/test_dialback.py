@@ -12,23 +12,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.marks import spec
 from tests.trust.authority import Authority, curveKey, der
 from xmppd.trust.dialback import (
-    FEATURE,
     MAX_KEY,
-    Awaited,
-    DialbackCondition,
     DialbackResult,
-    bounceCondition,
     certificateSettles,
-    conditionAfterVerifyError,
     isKey,
     makeKey,
-    mayMultiplexTarget,
     proveDialback,
     sameCertificate,
     trimKey,
 )
 from xmppd.trust.verdict import Prooftype, failed, held
-from xmppd.wire.errors import ErrorType, StanzaCondition
 
 SECRET = b"s3cr3tf0rd14lb4ck"
 RECEIVING, ORIGINATING, STREAM = "xmpp.example.com", "example.org", "D60000229F"
@@ -94,61 +87,6 @@ class KeyTests(SynchronousTestCase):
         self.assertEqual(trimKey("x" * MAX_KEY), "x" * MAX_KEY)
         for none in ("", " \n\t", "x" * (MAX_KEY + 1), " " * 5000 + "x"):
             self.assertIsNone(trimKey(none))
-
-
-class ProtocolTests(SynchronousTestCase):
-    """Results, errors, and what is waited for."""
-
-    @spec("XEP-0220", "2.1.1")
-    def test_bounce(self) -> None:
-        """What queued stanzas go back with."""
-        self.assertIs(bounceCondition(DialbackResult.INVALID), StanzaCondition.INTERNAL_SERVER_ERROR)
-        self.assertIs(bounceCondition(DialbackResult.ERROR), StanzaCondition.REMOTE_SERVER_TIMEOUT)
-
-    @spec("XEP-0220", "2.5")
-    def test_conditions(self) -> None:
-        """Errors are of type cancel as in the examples, but for a lack of resources."""
-        self.assertEqual(FEATURE, "urn:xmpp:features:dialback dialback")
-        for condition in DialbackCondition:
-            busy = condition is DialbackCondition.RESOURCE_CONSTRAINT
-            self.assertIs(condition.errorType, ErrorType.WAIT if busy else ErrorType.CANCEL)
-        for heard in ("item-not-found", "bogus", None):
-            self.assertIs(conditionAfterVerifyError(heard), DialbackCondition.REMOTE_SERVER_NOT_FOUND)
-
-    @spec("XEP-0220", "2.6.2")
-    def test_multiplexing(self) -> None:
-        """Another target on the same stream: only with errors, and at the same endpoint."""
-        self.assertEqual(
-            [mayMultiplexTarget(errors, same) for errors in (False, True) for same in (False, True)],
-            [False, False, False, True],
-        )
-
-    @spec("XEP-0220", "3.1")
-    def test_unsolicited(self) -> None:
-        """An answer counts once, and only if it is that of a request on this stream."""
-        awaited = Awaited()
-        self.assertTrue(awaited.ask("result", "a.example", "b.example"))
-        self.assertTrue(awaited.ask("verify", "a.example", "b.example", "1"))
-        for answer in (
-            ("result", "a.example", "b.example"),
-            ("result", "c.example", "a.example"),
-            ("verify", "b.example", "a.example"),
-            ("verify", "b.example", "a.example", "2"),
-            ("result", "b.example", "a.example", "1"),
-        ):
-            self.assertFalse(awaited.settle(*answer), answer)
-        self.assertTrue(awaited.settle("result", "b.example", "a.example"))
-        self.assertFalse(awaited.settle("result", "b.example", "a.example"))
-        self.assertTrue(awaited.settle("verify", "b.example", "a.example", "1"))
-        self.assertEqual(len(awaited), 0)
-
-    def test_bound(self) -> None:
-        """Not more than so many, and none twice."""
-        awaited = Awaited(2)
-        self.assertTrue(awaited.ask("verify", "a", "b", "1"))
-        self.assertFalse(awaited.ask("verify", "a", "b", "1"))
-        self.assertTrue(awaited.ask("verify", "a", "b", "2"))
-        self.assertFalse(awaited.ask("verify", "a", "b", "3"))
 
 
 @spec("mission", "T9")

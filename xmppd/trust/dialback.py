@@ -1,5 +1,6 @@
 """
-Server Dialback (XEP-0220): keys, results, errors, and what TLS and DNSSEC make of it.
+Server Dialback (XEP-0220): keys, results, and what TLS and DNSSEC make of it; what is said on the stream is in
+L{xmppd.stream.dialback}.
 
 Keys are made as XEP-0185 recommends: nothing is remembered about a key, since whoever knows the secret can make it
 again from the two domains and the stream's id. XEP-0344 says when the way to the authoritative server can be spared;
@@ -19,7 +20,6 @@ from xmppd.trust.certificatefacts import load, shown
 from xmppd.trust.identities import namesOf
 from xmppd.trust.pkix import matchNames
 from xmppd.trust.verdict import Proof, Prooftype, failed, held
-from xmppd.wire.errors import ErrorType, StanzaCondition
 
 MAX_KEY: Final = 1024
 """No dialback key is longer, in characters; other servers' keys may have any form."""
@@ -67,7 +67,7 @@ def trimKey(text: str) -> str | None:
     return key if 0 < len(key) <= MAX_KEY else None
 
 
-# --- results and errors (XEP-0220) --------------------------------------------------------------------------------
+# --- results (XEP-0220) ---------------------------------------------------------------------------------------------
 
 
 class DialbackResult(StrEnum):
@@ -76,103 +76,6 @@ class DialbackResult(StrEnum):
     VALID = "valid"
     INVALID = "invalid"
     ERROR = "error"
-
-
-class DialbackCondition(StrEnum):
-    """The conditions inside a C{<db:result type='error'/>} or C{<db:verify type='error'/>} (XEP-0220 section 2.5)."""
-
-    ITEM_NOT_FOUND = "item-not-found"
-    REMOTE_CONNECTION_FAILED = "remote-connection-failed"
-    REMOTE_SERVER_NOT_FOUND = "remote-server-not-found"
-    REMOTE_SERVER_TIMEOUT = "remote-server-timeout"
-    POLICY_VIOLATION = "policy-violation"
-    NOT_AUTHORIZED = "not-authorized"
-    FORBIDDEN = "forbidden"
-    NOT_ACCEPTABLE = "not-acceptable"
-    RESOURCE_CONSTRAINT = "resource-constraint"
-
-    @property
-    def errorType(self) -> ErrorType:
-        """The C{type} of the C{<error/>} element. XEP-0220 shows C{cancel} only; busy servers can be asked again."""
-        return ErrorType.WAIT if self is DialbackCondition.RESOURCE_CONSTRAINT else ErrorType.CANCEL
-
-
-FEATURE: Final = "urn:xmpp:features:dialback dialback"
-"""The stream feature; with a child C{<errors/>} it says that errors don't end the stream (XEP-0220 section 2.4.2)."""
-
-
-def bounceCondition(result: DialbackResult) -> StanzaCondition:
-    """With what queued stanzas go back to their senders (XEP-0220 section 2.1.1)."""
-    if result is DialbackResult.INVALID:
-        return StanzaCondition.INTERNAL_SERVER_ERROR
-    return StanzaCondition.REMOTE_SERVER_TIMEOUT
-
-
-def conditionAfterVerifyError(condition: str | None) -> DialbackCondition:
-    """
-    What the originating server is told when the authoritative server answered with an error. XEP-0220 section 2.5 names
-    C{remote-server-not-found} for every error of that step, whatever it was.
-
-    @param condition: what the authoritative server said; only for the caller's log.
-    """
-    return DialbackCondition.REMOTE_SERVER_NOT_FOUND
-
-
-def mayMultiplexTarget(errorsOffered: bool, sameEndpoint: bool) -> bool:
-    """
-    Whether a key for another target domain may be sent on a stream that is there already (XEP-0220 section 2.6.2).
-
-    @param errorsOffered: the peer's features had C{<errors/>}.
-    @param sameEndpoint: the other domain's records lead to the same address and port.
-    """
-    return errorsOffered and sameEndpoint
-
-
-class Awaited:
-    """
-    The dialback answers that one stream waits for. An answer that nobody waits for on that very stream is an attack
-    (XEP-0220 section 3.1).
-
-    @ivar limit: how many at once.
-    """
-
-    __slots__ = ("_keys", "limit")
-
-    def __init__(self, limit: int = 64) -> None:
-        self.limit = limit
-        self._keys: set[tuple[str, str, str, str]] = set()
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def ask(self, element: str, local: str, remote: str, streamID: str = "") -> bool:
-        """
-        Note that a request goes out.
-
-        @param element: "result" or "verify".
-        @param local: our domain, the request's C{from}.
-        @param remote: the other domain, the request's C{to}.
-        @param streamID: the C{id} of a C{verify}.
-        @return: False if too many are waited for already, or this one is; then don't send it.
-        """
-        key = (element, local, remote, streamID)
-        if len(self._keys) >= self.limit or key in self._keys:
-            return False
-        self._keys.add(key)
-        return True
-
-    def settle(self, element: str, sender: str, to: str, streamID: str = "") -> bool:
-        """
-        Whether an answer was asked for; from now on it isn't.
-
-        @param sender: the answer's C{from}, the other domain.
-        @param to: the answer's C{to}, our domain.
-        """
-        key = (element, to, sender, streamID)
-        if key not in self._keys:
-            return False
-        self._keys.remove(key)
-        return True
 
 
 # --- what TLS and DNSSEC make of it (XEP-0344) --------------------------------------------------------------------
