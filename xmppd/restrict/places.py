@@ -16,6 +16,12 @@ from xmppd.wire.jid import JIDMalformed, parse
 REMEMBERED: Final = 20_000
 """How many addresses are remembered; then all are forgotten."""
 
+LONGEST: Final = 256
+"""
+Characters of an address that is remembered. Others are worked out each time: they, or what is none, can be so long that
+their number alone is no bound.
+"""
+
 
 class Kind(Enum):
     """What an address belongs to."""
@@ -67,6 +73,8 @@ class Places:
         """What there is to know of an address; ask C{get} first, which is quicker."""
         found = self._known.get(address)
         if found is None:
+            if len(address) > LONGEST:
+                return self._find(address)
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
             found = self._known[address] = self._find(address)
