@@ -366,6 +366,31 @@ class GuestTests(WebChatTestCase):
         self.juliet.body("I am still here.")
         self.assertEqual(self.kept(first)["jid"], jid)
 
+    def test_noNickname(self) -> None:
+        """Blanks are no nickname."""
+        tab = self.open()
+        tab.wait("!document.getElementById('door').hidden")
+        tab.fill("#guest-nick", "  ")
+        tab.click("#guest-form button")
+        tab.see("#door-problem", "Choose a nickname")
+
+    def test_otherVersion(self) -> None:
+        """What another version of the page has kept is of no use, and does no harm."""
+        tab = self.open()
+        tab.wait("!document.getElementById('door').hidden")
+        tab.run("sessionStorage.setItem('xmppd-chat:page', JSON.stringify({ version: 0, agent: 'x', rooms: 7 }))")
+        tab.reload()
+        self.comeIn("Wanderer", tab)
+
+    def test_insecure(self) -> None:
+        """Where the browser has no cryptography the page says what to do about it."""
+        self.browser.close()
+        self.browser = Browser(f"--host-resolver-rules=MAP {DOMAIN} 127.0.0.1")
+        self.addCleanup(self.browser.close)
+        tab = self.open(f"http://{DOMAIN}:{self.web}/")
+        self.expected = ("Cross-Origin-Opener-Policy",)
+        tab.see("#door-problem", "open it by https")
+
     def test_conflict(self) -> None:
         """A nickname that is taken is explained, and another can be tried."""
         tab = self.open()

@@ -15,6 +15,7 @@ import { $, code, directoryNode, occupantNode, placeNode, refusalNode, say, show
 import { NS, bareOf, resourceOf, x } from "./xml.js";
 
 const MOST_REFUSALS = 50;
+const VERSION = 1; // of what is kept over a reload
 const LINES_IF_FULL = 10; // kept of each conversation when the browser has no room for all of them
 const NOTICE_MILLISECONDS = 12_000;
 const NARROW = "(max-width: 62rem)"; // as in the style sheet
@@ -57,10 +58,16 @@ class Page {
     $("guest-room").value = this.wanted.room;
     $("guest-nick").value = this.wanted.nick;
     this._listen();
+    if (!globalThis.isSecureContext) {
+      Object.assign(this.settings, { guests: false, accounts: false });
+      this._showDoor("This page needs an encrypted connection: open it by https.");
+      return;
+    }
     const kept = await this.keeping.recall();
-    if (kept !== null) {
+    if (kept?.version === VERSION) {
       await this._revive(kept);
     } else {
+      this.keeping.forget();
       this._showDoor();
     }
   }
@@ -183,7 +190,7 @@ class Page {
     if (kept) {
       const { active, refusals, nick, service } = this;
       this._keepDraft();
-      const value = { ...kept, active, nick, service, refusals, rooms: [...this.rooms.values()], chats: [...this.chats.values()] };
+      const value = { version: VERSION, ...kept, active, nick, service, refusals, rooms: [...this.rooms.values()], chats: [...this.chats.values()] };
       if (!this.keeping.keep(value)) {
         const short = (each) => ({ ...each.toJSON(), lines: each.lines.slice(-LINES_IF_FULL) });
         this.keeping.keep({ ...value, rooms: value.rooms.map(short), chats: value.chats.map(short) });
@@ -335,6 +342,11 @@ class Page {
 
   _comeIn(button) {
     this.nick = $("guest-nick").value.trim();
+    if (!this.nick) {
+      say("door-problem", "Choose a nickname.");
+      $("guest-nick").focus();
+      return;
+    }
     this._firstRoom = $("guest-room").value.trim();
     this._enter({ kind: "guest" }, button);
   }
