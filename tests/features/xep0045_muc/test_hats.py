@@ -154,6 +154,11 @@ class ListTests(HatCase):
         (form,) = (e for e in self.done(self.third, "list").elements() if e.qname == forms.FORM)
         self.assertEqual(rows(form), [("Teacher", TEACHER, "327.255249")])
 
+    def test_joinedEmoji(self) -> None:
+        """A title may have pictures that are made of several."""
+        self.create(title="\U0001f469\u200d\U0001f692 Brigade")
+        self.assertEqual(self.room.hats[TEACHER].title, "\U0001f469\u200d\U0001f692 Brigade")
+
     @spec("XEP-0317", "3.3")
     def test_destroyForm(self) -> None:
         """The form to destroy a hat names those there are; the field may be called as in the example, too."""
@@ -175,6 +180,7 @@ class ListTests(HatCase):
             {"hats__title": ""},
             {"hats__title": "x" * 129},
             {"hats__title": "a\u202eb"},
+            {"hats__title": "\u200d"},
             {"hats__uri": "nothing"},
             {"hats__uri": "urn: x"},
             {"hats__uri": "urn:" + "x" * 510},

@@ -52,6 +52,9 @@ MOST_EACH: Final = 8
 WEARERS: Final = 500
 """How many users of a room wear hats."""
 
+JOINER: Final = "\u200d"
+"""What makes one picture of several emoji; the only character in titles that isn't printed."""
+
 LONGEST_URI: Final = 512
 LONGEST_TITLE: Final = 128
 """Octets."""
@@ -121,7 +124,8 @@ def _checked(uri: object, title: object, hue: object) -> Hat | None:
         return None
     if not _URI.fullmatch(uri) or len(uri.encode()) > LONGEST_URI:
         return None
-    if not title.strip() or not title.isprintable() or len(title.encode()) > LONGEST_TITLE:
+    shown = title.replace(JOINER, "")
+    if not shown.strip() or not shown.isprintable() or len(title.encode()) > LONGEST_TITLE:
         return None
     if hue and (not _HUE.fullmatch(hue) or float(hue) > 360):
         return None
