@@ -125,7 +125,10 @@ class Remote:
     def deliver(self, stanza: Stanza) -> None:
         """See L{IDestination}."""
         attrs = stanza.attrs
-        local, remote = parse(attrs["from"]).domain, parse(attrs["to"]).domain
+        try:
+            local, remote = parse(attrs["from"]).domain, parse(attrs["to"]).domain
+        except JIDMalformed:  # the answer to something that was for an address that can't be
+            return
         host = self._hosts(local)
         checked = self._leaving(host, stanza) if host is not None else stanza
         if checked is None:
@@ -271,11 +274,17 @@ class Remote:
         try:
             host = self._hosts(parse(attrs["to"]).domain)
         except JIDMalformed as error:
-            self._router.bounce(stanza, error)
+            self._malformed(stanza, error)
             return
         checked = self._arriving(host, stanza) if host is not None else stanza
         if checked is not None:
             self._router.route(checked)
+
+    def _malformed(self, stanza: Stanza, error: StanzaError) -> None:
+        """A stanza is for an address that can't be: its domain answers, as nobody believes what comes from there."""
+        if stanza.attrs.get("type") not in ("error", "result"):
+            domain = stanza.attrs["to"].partition("/")[0].rpartition("@")[2]
+            self._router.route(stanza.error(error, domain))
 
     def _arriving(self, host: IHost, stanza: Stanza) -> Stanza | None:
         """Run what joined C{hooks.arriving}; None if it was refused."""
