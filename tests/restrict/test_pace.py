@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.marks import spec
 from tests.restrict.cases import GuestCase
-from xmppd.restrict.visits import Paces
+from xmppd.restrict.visits import FLOODS, Paces
 
 PING = "<iq type='get' id='{}' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>"
 
@@ -76,6 +76,28 @@ class PaceTests(GuestCase):
         self.assertIn(b"<too-many-stanzas xmlns='urn:xmpp:errors'/></stream:error>", client.raw)
         other.send(PING.format("a"))
         self.assertEqual(other.take()[0].get("type"), "result")
+
+    @spec("XEP-0205", "4.4")
+    def test_floodsAgain(self) -> None:
+        """Where guest after guest floods nobody is let in for the rest of a minute; who is here stays."""
+        self.guests("stanzas_per_second = 1\nburst_stanzas = 1\nrefusals_per_minute = 10")
+        stays = self.guest()
+        for _ in range(FLOODS):
+            client = self.guest()
+            client.send("".join(PING.format(n) for n in range(50)))
+            self.assertTrue(client.streamClosed)
+            client.disconnect()
+        client = self.server.connect(address="192.0.2.1")
+        client.open()
+        client.anonymous()
+        client.open()
+        bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        self.assertLimit(client.ask(bind), "resource-constraint", "resource-limit-exceeded", "wait")
+        stays.send(PING.format("a"))
+        self.assertEqual(stays.take()[0].get("type"), "result")
+        self.guest("192.0.2.2")
+        self.server.advance(61)
+        self.guest()
 
     def test_refusalsAreForgiven(self) -> None:
         """Refusals count for a minute."""

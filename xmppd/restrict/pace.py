@@ -64,6 +64,7 @@ class Pace:
             visit.refusedSince, visit.refused = now, 0
             log.info("guest refused: jid={jid} reason={reason}", jid=session.full, reason=error.condition)
         visit.refused += 1
+        visit.crowd.countRefusal(now)
         most = self._visits.allowed.refusalsPerMinute
         if not most or visit.refused <= most:
             return error

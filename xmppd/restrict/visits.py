@@ -23,7 +23,7 @@ from xmppd.config import GuestConfig
 from xmppd.ixmppd import IClientStream, IHost, ISession
 from xmppd.restrict.errors import exceeded
 from xmppd.wire.addresses import counted
-from xmppd.wire.errors import StanzaError
+from xmppd.wire.errors import ErrorType, StanzaError
 
 SLOT: Final = "guest"
 """The slot of a session with its L{Visit}."""
@@ -32,6 +32,9 @@ MINUTE: Final = 60.0
 
 REMEMBERED: Final = 100_000
 """How many addresses are remembered for a minute after their last guest has gone; and how many guests."""
+
+FLOODS: Final = 10
+"""How many guests may be disconnected for flooding before nobody else is let in from their address in that minute."""
 
 
 ROUNDING: Final = 0.5
@@ -70,9 +73,11 @@ class Crowd:
     @ivar stanzas: when the bucket of stanzas will be empty.
     @ivar octets: when the bucket of octets will be empty.
     @ivar recipients: when an address was first written to in the last minute.
+    @ivar refused: how often they were refused for their pace in the current minute.
+    @ivar refusedSince: when that minute began.
     """
 
-    __slots__ = ("key", "octets", "recipients", "sessions", "stanzas")
+    __slots__ = ("key", "octets", "recipients", "refused", "refusedSince", "sessions", "stanzas")
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -80,6 +85,14 @@ class Crowd:
         self.stanzas = 0.0
         self.octets = 0.0
         self.recipients: dict[str, float] | None = None
+        self.refused = 0
+        self.refusedSince = 0.0
+
+    def countRefusal(self, now: float) -> None:
+        """A guest was refused for its pace."""
+        if now - self.refusedSince >= MINUTE:
+            self.refusedSince, self.refused = now, 0
+        self.refused += 1
 
 
 class Stay:
@@ -177,6 +190,9 @@ class Visits:
         most = self.allowed.guestsPerAddress
         if most and len(crowd.sessions) >= most and not endWaiting(crowd.sessions):
             return exceeded("Too many guests have come from your address.")
+        refusals = self.allowed.refusalsPerMinute
+        if refusals and crowd.refused > FLOODS * refusals and self._host.clock.seconds() - crowd.refusedSince < MINUTE:
+            return exceeded("Guests from your address have sent too much too fast, again and again.", ErrorType.WAIT)
         if self.count >= self.allowed.guestsMax:
             return exceeded("There are too many guests.")
         return None
