@@ -94,6 +94,7 @@ class HandshakeTests(WebSocketCase):
         version = connectWeb(server)
         version.octets(upgrade(Sec_WebSocket_Version="99"))
         self.assertEqual(version.headers["sec-websocket-version"], "13")
+        self.assertEqual(version.body, b"426 Upgrade Required\n")
         for request, status in (
             (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
             (upgrade().replace(b"GET", b"POST"), 405),

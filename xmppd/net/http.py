@@ -36,7 +36,7 @@ from zope.interface import implementer
 
 from xmppd.ixmppd import IClock, IWebIntake, StoreUnavailable, TLSFacts, WebRequest, WebResponse
 from xmppd.net.admission import Admission
-from xmppd.net.site import NO_BODY, PROTECTION, Held, Upgrade, WebSite, plain
+from xmppd.net.site import NO_BODY, PROTECTION, REASONS, Held, Upgrade, WebSite, plain
 from xmppd.trust.tlspolicy import tlsFacts
 from xmppd.wire.proxies import Networks, isLoopback, toldAddress
 
@@ -306,7 +306,7 @@ class Exchange:
             self._channel.persistent = 0
             headers.setRawHeaders(b"Connection", [b"close"])
         self._status = response.status
-        reason = RESPONSES.get(response.status, b"Unknown")
+        reason = REASONS.get(response.status, b"Unknown")
         self._channel.writeHeaders(b"HTTP/1.1", b"%d" % response.status, reason, headers)
 
     def resumeProducing(self) -> None:

@@ -19,6 +19,9 @@ from xmppd.ixmppd import IWeb, IWebResource, WebRequest, WebResponse
 
 NO_BODY: Final = frozenset({204, 304})
 
+REASONS: Final[Mapping[int, bytes]] = {426: b"Upgrade Required", **RESPONSES}
+"""What statuses are called; Twisted has no word for RFC 9110 section 15.5.22."""
+
 PROTECTION: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
@@ -30,7 +33,7 @@ PROTECTION: Final[Mapping[str, str]] = {
 
 def plain(status: int, headers: Mapping[str, str] | None = None) -> WebResponse:
     """A response that says its status in words."""
-    text = f"{status} {RESPONSES.get(status, b'').decode()}\n".encode()
+    text = f"{status} {REASONS.get(status, b'').decode()}\n".encode()
     body = b"" if status in NO_BODY else text
     return WebResponse(status, {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}, body)
 
