@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import json
 import os
 import re
 import shutil
@@ -188,6 +189,7 @@ class WebChatTestCase(SynchronousTestCase):
     """
 
     skip = missing()
+    maxDiff = None
     expected: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     limits = ""
@@ -558,6 +560,29 @@ class AccountTests(WebChatTestCase):
         tab.click("#leave")
         tab.see("#door", "Log in")
         self.assertEqual(tab.run("document.getElementById('account-password').value"), "")
+
+    @spec("XEP-0484", "3.6")
+    def test_leaving(self) -> None:
+        """Whoever leaves takes the token back: what the tab has kept until then is of no use to anybody."""
+        tab = self.logIn("romeo")
+        tab.see(".event", "You are in")
+        tab.wait("sessionStorage.getItem('xmppd-chat:page')")
+        kept = self.kept(tab)
+        self.assertTrue(kept["token"])
+        self.assertEqual(len(self.kinds()), 1)
+        tab.click("#leave")
+        tab.see("#door", "Log in")
+        until = time.monotonic() + 20
+        while self.kinds():
+            self.assertLess(time.monotonic(), until, "the token is still there")
+            time.sleep(0.1)
+        tab.run(f"sessionStorage.setItem('xmppd-chat:page', {json.dumps(json.dumps(kept))})")
+        tab.reload()
+        tab.see("#door-problem", "Name or password are wrong")
+
+    def kinds(self) -> list[str]:
+        """The tokens in the database."""
+        return [each for rows in self.rows().values() for each in rows if "fast" in each and "romeo" in each]
 
     def test_wrongPassword(self) -> None:
         """A wrong password is told, and the next try works."""

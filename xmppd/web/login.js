@@ -42,6 +42,24 @@ export async function logIn(connection, domain, who, agent, management = null) {
   return stepwise(connection, domain, features, who);
 }
 
+/** Make a token good for nothing any more (XEP-0484 section 3.6): by one more login with it, which binds nothing. */
+export async function giveBack(connection, domain, { username, token }, agent) {
+  const mechanism = new HashedToken(username, token);
+  await connection.connect();
+  await connection.open(domain);
+  connection.send(
+    x(
+      "authenticate",
+      { xmlns: NS.SASL2, mechanism: mechanism.name },
+      x("initial-response", {}, encoded(await mechanism.first())),
+      x("user-agent", { id: agent }),
+      x("fast", { xmlns: NS.FAST, invalidate: "true" }),
+    ),
+  );
+  await exchange(connection, mechanism, NS.SASL2);
+  connection.close();
+}
+
 function mechanismFor(who, offered) {
   const wanted = {
     guest: () => new Anonymous(),

@@ -11,7 +11,7 @@
  */
 
 import { Connection, Disconnected } from "./connection.js";
-import { logIn } from "./login.js";
+import { giveBack, logIn } from "./login.js";
 import { Management, REQUEST } from "./management.js";
 import { fromLogin, fromStanza, fromStream } from "./refusals.js";
 import { SaslError } from "./sasl.js";
@@ -95,6 +95,10 @@ export class Session extends EventTarget {
     clearTimeout(this._retry);
     this._connection?.send(x("presence", { xmlns: NS.CLIENT, type: "unavailable" }));
     this._connection?.close();
+    if (this.kind === "account" && this._who?.kind === "token") {
+      // a guest's token goes with the guest; an account's would be good for weeks
+      giveBack(new Connection(this.url), this.domain, this._who, this.agent).catch(() => {});
+    }
     this._state("offline");
     this._tell("ended", null);
   }
