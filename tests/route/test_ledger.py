@@ -26,7 +26,8 @@ from xmppd.ixmppd import (
     SpooledMessage,
     StoreUnavailable,
 )
-from xmppd.route.ledger import GONE, KIND, RULES, Free, Ledger, Reads, Writes
+from xmppd.route.effects import RULES, Free, Reads, Writes
+from xmppd.route.ledger import GONE, KIND, Ledger
 from xmppd.store.memory import MemoryStore
 from xmppd.wire.errors import StanzaCondition, StanzaError
 

@@ -14,15 +14,16 @@ in the end L{IStore.forget} deletes all that is the guest's, and the ledger's ro
 then the name stays taken. A crash at any point leaves the rows, and the next start begins again: taking leave twice
 is harmless. Removing an account goes the same way.
 
-Which operation of which store writes what is a table, L{RULES}. An operation that isn't in there stops the start-up.
+Which operation of which store writes what is a table, C{RULES} in L{xmppd.route.effects}. An operation that isn't in
+there stops the start-up.
 """
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -44,15 +45,9 @@ from xmppd.ixmppd import (
     IRosterStore,
     ISpoolStore,
     IStore,
-    ManagedSessionRecord,
-    NodeItem,
-    NodeRecord,
-    NodeSubscription,
-    RosterChanges,
-    RosterItem,
-    SpooledMessage,
     StoreUnavailable,
 )
+from xmppd.route.effects import OWN, RULES, Free, Notes, Reads, Row, Writes
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -62,233 +57,11 @@ log = Logger(namespace="xmppd.ledger")
 KIND: Final = "ledger"
 """The kind of fact that a row of the ledger is."""
 
-Row = tuple[str, ...]
-"""Where something of a guest is, in words: C{("roster", account)}. Empty: it belongs to the guest itself."""
-
-OWN: Final[Row] = ()
-
 GONE: Final = 10_000
 """How many guests are remembered to have gone, so that nothing that comes late is kept for them."""
 
 PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 60.0)
 """After how many seconds it is tried again to undo what the store refused; the last ones repeat."""
-
-Notes = Iterable[tuple[str, Row]]
-"""Names that a write concerns, each with the row that is to say so."""
-
-
-def bareOf(jid: str) -> str:
-    """The bare JID of a canonical address."""
-    return jid.partition("/")[0]
-
-
-# --- which operation writes what ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reads:
-    """
-    An operation on what belongs to its first argument, that can be answered for who has nothing.
-
-    @ivar blank: the answer.
-    """
-
-    blank: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Writes:
-    """
-    An operation that keeps something.
-
-    @ivar notes: called with the operation's arguments.
-    """
-
-    notes: Callable[..., Notes]
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """
-    An operation that neither keeps anything new of anybody nor is worth being answered here.
-
-    @ivar why: in a few words.
-    """
-
-    why: str
-
-
-def _owner(owner: str, *_: object) -> Notes:
-    return ((owner, OWN),)
-
-
-def _item(account: str, item: RosterItem) -> Notes:
-    return ((account, OWN), (bareOf(item.jid), ("roster", account)))
-
-
-def _items(account: str, items: Sequence[RosterItem]) -> Notes:
-    return [note for item in items for note in _item(account, item)]
-
-
-def _messages(messages: Sequence[SpooledMessage]) -> Notes:
-    return [(each.account, OWN) for each in messages]
-
-
-def _acknowledged(token: str, inbound: int, messages: Sequence[SpooledMessage]) -> Notes:
-    return _messages(messages)
-
-
-def _session(record: ManagedSessionRecord) -> Notes:
-    return ((bareOf(record.jid), OWN),)
-
-
-def _renamed(old: str, record: ManagedSessionRecord) -> Notes:
-    return _session(record)
-
-
-def _fact(owner: str, kind: str, key: str, value: bytes) -> Notes:
-    """A fact may be about who is its key, as affiliations with rooms are."""
-    return ((owner, OWN), (key, ("fact", owner)))
-
-
-def _facts(owner: str, kind: str, facts: Mapping[str, bytes]) -> Notes:
-    row = ("fact", owner)
-    return [(owner, OWN), *((key, row) for key in facts)]
-
-
-def _archived(messages: Sequence[ArchivedMessage]) -> Notes:
-    return [note for each in messages for note in ((each.owner, OWN), (each.sender, ("archive", each.owner)))]
-
-
-def _atNode(owner: str, node: str, names: Iterable[str]) -> Notes:
-    """Names that a node has."""
-    row = ("node", owner, node)
-    return [(owner, OWN), *((name, row) for name in names if name != owner)]
-
-
-def _node(record: NodeRecord) -> Notes:
-    return _atNode(record.owner, record.node, (record.creator,))
-
-
-def _published(owner: str, node: str, items: Sequence[NodeItem], most: int) -> Notes:
-    return _atNode(owner, node, [each.publisher for each in items])
-
-
-def _affiliated(owner: str, node: str, changes: Mapping[str, str]) -> Notes:
-    return _atNode(owner, node, [jid for jid, affiliation in changes.items() if affiliation != "none"])
-
-
-def _subscribed(owner: str, node: str, subscription: NodeSubscription) -> Notes:
-    return _atNode(owner, node, (bareOf(subscription.jid),)) if subscription.state != "none" else ()
-
-
-_TAKES = Free("it only deletes")
-_NOBODYS = Free("it doesn't concern one owner")
-
-RULES: Final[Mapping[str, tuple[type[Interface], Mapping[str, Reads | Writes | Free]]]] = {
-    "accounts": (
-        IAccountStore,
-        {
-            "create": Writes(lambda jid, keys, stamp: ()),  # see L{Ledger._create}
-            "remove": _TAKES,
-            "get": Reads(None),
-            "keys": Reads(None),
-            "setKeys": Writes(_owner),
-            "addKeys": Writes(_owner),
-            "setDisabled": Writes(_owner),
-            "setLastActivity": Writes(_owner),
-            "list": _NOBODYS,
-            "count": _NOBODYS,
-            "rounds": _NOBODYS,
-        },
-    ),
-    "rosters": (
-        IRosterStore,
-        {
-            "get": Reads(RosterChanges(0, ())),
-            "since": Reads(RosterChanges(0, ())),
-            "put": Writes(_item),
-            "putMany": Writes(_items),
-            "delete": _TAKES,
-            "expunge": _TAKES,
-        },
-    ),
-    "spool": (
-        ISpoolStore,
-        {
-            "add": Writes(_messages),
-            "offline": Reads(()),
-            "count": Reads(0),
-            "held": _NOBODYS,
-            "remove": _TAKES,
-            "release": _NOBODYS,
-            "hold": _NOBODYS,
-            "saveSession": Writes(_session),
-            "acknowledge": Writes(_acknowledged),
-            "removeSession": _TAKES,
-            "renameSession": Writes(_renamed),
-            "sessions": _NOBODYS,
-            "releaseUnheld": _NOBODYS,
-        },
-    ),
-    "facts": (
-        IFactStore,
-        {
-            "get": Reads(None),
-            "put": Writes(_fact),
-            "putNew": Writes(_fact),
-            "delete": Reads(False),
-            "all": Reads({}),
-            "replaceAll": Writes(_facts),
-            "size": Reads(0),
-            "forget": Reads(None),
-            "kinds": Reads({}),
-            "owners": _NOBODYS,
-        },
-    ),
-    "archives": (
-        IArchiveStore,
-        {
-            "add": Writes(_archived),
-            "query": Free("it may have to say that an id is missing"),
-            "ends": Reads(None),
-            "replace": Free("it changes what is there already"),
-            "remove": _TAKES,
-            "prune": _TAKES,
-            "forget": Reads(None),
-            "count": Reads(0),
-            "disown": Reads(None),
-            "owners": _NOBODYS,
-        },
-    ),
-    "pubsub": (
-        INodeStore,
-        {
-            "create": Writes(_node),
-            "get": Reads(None),
-            "configure": Writes(_owner),
-            "delete": _TAKES,
-            "nodes": Reads(()),
-            "publish": Writes(_published),
-            "items": Free("it may have to say that an item is missing"),
-            "itemsById": Reads(()),
-            "countItems": Reads(0),
-            "retract": Reads(()),
-            "purge": Reads(None),
-            "affiliations": Reads({}),
-            "setAffiliations": Writes(_affiliated),
-            "affiliationsOf": Reads({}),
-            "subscriptions": Reads(()),
-            "setSubscription": Writes(_subscribed),
-            "subscriptionsOf": Reads(()),
-            "size": Reads(0),
-            "forget": Reads(None),
-            "forgetEntity": Reads(None),
-            "ownerless": Reads(()),
-        },
-    ),
-}
-"""What each operation of each store does to the ledger."""
 
 
 class _Part:
@@ -299,7 +72,7 @@ class _Part:
         missing = set(interface.names()) - set(rules)
         if missing:
             lacking = ", ".join(sorted(missing))
-            raise NotImplementedError(f"RULES of {__name__} don't say what {lacking} of {name} does for guests")
+            raise NotImplementedError(f"the RULES of effects don't say what {lacking} of {name} does for guests")
         for operation, rule in rules.items():
             setattr(self, operation, ledger.through(below, operation, rule))
         directlyProvides(self, interface)
