@@ -195,8 +195,11 @@ class Peers:
         if connection is not None:
             own = [transport.endpoint] if transport.endpoint is not None else []
             targets = secureTargets(remote, own)
-            proofs.append(provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets))
-            if policy.prooftypes & DANE and self._resolver.trusted:
+            pkix = provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets)
+            proofs.append(pkix)
+            # On an incoming stream DANE can only help, and costs a walk through the DNS.
+            wanted = outgoing or not (pkix.held and Prooftype.PKIX in policy.prooftypes)
+            if wanted and policy.prooftypes & DANE and self._resolver.trusted:
                 endpoints = own if outgoing else await self._limited(self._resolver.endpoints(remote), [])
                 proofs.append(proveDANE(remote, endpoints, presentedChain(connection), now, outgoing=outgoing))
         if outgoing:

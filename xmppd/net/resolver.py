@@ -213,9 +213,8 @@ class Resolver:
         @param type: of L{twisted.names.dns}: C{dns.SRV} and so on.
         @raise LookupFailed: there is no answer.
         """
-        asked: Deferred[Any] = self._resolver()._lookup(name.encode("ascii"), dns.IN, type, None)
         try:
-            message = await asked
+            message = await self._resolver()._lookup(name.encode("ascii"), dns.IN, type, None)
         except Exception as problem:
             raise LookupFailed(f"the DNS doesn't answer about {name}") from problem
         if message.rCode not in (dns.OK, dns.ENAME):
