@@ -25,7 +25,7 @@ test: $(VENV)/.installed-$(EXTRAS)
 	$(PY) -m twisted.trial -j$(JOBS) $(TESTS)
 
 lint: $(VENV)/.installed-$(EXTRAS)
-	$(VENV)/bin/ruff check xmppd tests twisted benchmarks docs .ci
+	$(VENV)/bin/ruff check xmppd tests twisted benchmarks docs tools .ci
 	$(PY) docs/generate.py --check
 
 types: $(VENV)/.installed-$(EXTRAS)
