@@ -523,6 +523,32 @@ class ModuleTests(WebChatTestCase):
             self.assertIn(f"@{DOMAIN}/", said[0])
             self.assertEqual(said[1:], ["SASL", mechanism, True])
 
+    @spec("XEP-0045", "7.2.14")
+    def test_history(self) -> None:
+        """What is in the history and here already is shown once; what was thought lost was not."""
+        said = self.play(r"""
+            const { Room } = await load("rooms"), { parse } = await load("xml");
+            const room = Object.assign(new Room("r@x", "Me"), { state: "in", id: "mine" });
+            const message = (nick, id, body, more = "") => room.message(parse(`<message xmlns='jabber:client' type='groupchat'
+              from='r@x/${nick}' ${id && `id='${id}'`}><body>${body}</body>${more}</message>`));
+            const past = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>";
+            const own = "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='mine'/>";
+            const forged = "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='other'/>";
+            room.saying("one", "a"); room.saying("two", "b"); room.saying("three", "c");
+            message("Me", "a", "one", own);
+            room.refused("b", "lost");
+            message("You", "d", "hi");
+            const asked = /seconds="[3-5]"/.test(String(room.joining()));
+            message("Me", "a", "one", own + past); message("Me", "b", "two", own + past); message("You", "d", "hi", past);
+            message("You", "d", "hi"); message("You", "", "hi", past); message("Me", "c", "three", forged);
+            return [asked, room.lines.map((line) => [line.text, line.own, line.pending, line.refused])];
+        """)
+        self.assertTrue(said[0])
+        self.assertEqual(said[1], [
+            ["one", True, False, ""], ["two", True, False, ""], ["three", True, True, ""], ["hi", False, False, ""],
+            ["hi", False, False, ""], ["hi", False, False, ""], ["three", False, False, ""],
+        ])
+
     def test_xml(self) -> None:
         """What is written can be read, whatever is in it; and characters that XML can't hold are left out."""
         said = self.play(r"""

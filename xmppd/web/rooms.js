@@ -6,6 +6,7 @@ import { Refusal, fromStanza } from "./refusals.js";
 import { NS, bareOf, child, childrenOf, resourceOf, textOf, x } from "./xml.js";
 
 const MOST_LINES = 300; // kept of a conversation
+const OVERLAP = 3; // seconds of history that are asked for again, lest anything is missed
 
 const LEAVING = {
   301: "was banned",
@@ -88,7 +89,8 @@ export class Room extends Conversation {
     this.refusal = null;
     this.occupants.clear();
     const last = this.lines.findLast((line) => line.kind === "said");
-    const history = last ? { since: new Date(last.time + 1000).toISOString() } : { maxstanzas: 50 };
+    const seconds = last && Math.ceil((Date.now() - last.time) / 1000) + OVERLAP;
+    const history = last ? { seconds } : { maxstanzas: 50 };
     return x(
       "presence",
       { xmlns: NS.CLIENT, to: `${this.jid}/${this.nick}` },
@@ -231,25 +233,25 @@ export class Room extends Conversation {
     const id = stanza.getAttribute("id");
     const occupant = child(stanza, "occupant-id", NS.OCCUPANT_ID)?.getAttribute("id");
     const own = occupant && this.id ? occupant === this.id : nick === this.nick;
-    if (this._isKnown(server, own, id, body)) {
+    const time = timeOf(stanza);
+    if (this._isKnown({ server, own, id, nick, body, past: time !== null })) {
       return null;
     }
-    const time = timeOf(stanza);
     const guest = isGuest(stanza) || (this.occupants.get(nick)?.guest ?? false);
     const more = { id, own, guest, server, past: time !== null, time: time ?? Date.now() };
     return this.add(nick ? new Line("said", nick, body, more) : new Line("event", "", body, more));
   }
 
-  /** Whether a message is here already: it was archived, or is our own that comes back. */
-  _isKnown(server, own, id, body) {
-    if (server && this.lines.some((line) => line.server === server)) {
+  /** Whether a message is here already: it is in the history, or our own that comes back. */
+  _isKnown({ server, own, id, nick, body, past }) {
+    const alike = (line) => id && line.kind === "said" && line.id === id && line.text === body;
+    const mine = own && this.lines.find((line) => line.own && (line.pending || line.refused) && alike(line));
+    if (mine) {
+      Object.assign(mine, { pending: false, refused: "", server });
       return true;
     }
-    const mine = own && this.lines.find((line) => line.own && line.pending && line.id === id && line.text === body);
-    if (mine) {
-      Object.assign(mine, { pending: false, server });
-    }
-    return Boolean(mine);
+    const before = (line) => (server && line.server === server) || (past && line.who === nick && alike(line));
+    return this.lines.some(before);
   }
 
   _subject(nick, text, past) {

@@ -93,11 +93,13 @@ export function showLines(lines, anew) {
   const nodes = new Map([...log.children].map((each) => [each.line, each]));
   const wanted = lines.map((line) => {
     const known = nodes.get(line);
-    const state = `${line.pending}${line.refused}`;
-    if (known !== undefined && known.shown === state) {
-      return known;
+    if (known === undefined || known.refused !== line.refused) {
+      return Object.assign(lineNode(line), { line, refused: line.refused });
     }
-    return Object.assign(lineNode(line), { line, shown: state });
+    if (!line.pending) {
+      known.querySelector(".fate")?.remove(); // the same node, lest it is read out again
+    }
+    return known;
   });
   const kept = new Set(wanted);
   [...log.children].filter((each) => !kept.has(each)).forEach((each) => each.remove());
