@@ -195,6 +195,18 @@ class LimitTests(OfflineTestCase):
             self.say()
         self.assertEqual(self.kept(), 3)
 
+    @spec("mission", "A9")
+    def test_guests(self) -> None:
+        """Guests fill no mailbox: half of it is for others."""
+        guest, stream = self.rig.bind("guest@example.org/g", guest=True)
+        for _ in range(2):
+            self.rig.send(guest, f"<message to='{JULIET}'>{BODY}</message>".encode())
+        self.assertEqual(self.kept(), 1)
+        self.assertEqual([b"service-unavailable" in each for each in stream.takeBytes()], [True])
+        for _ in range(3):
+            self.say()
+        self.assertEqual((self.kept(), len(self.stream.take())), (3, 1))
+
     def test_removed(self) -> None:
         """The messages of a removed account, gone with it, don't count against who gets the name next."""
         for _ in range(3):

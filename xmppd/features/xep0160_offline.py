@@ -306,7 +306,7 @@ class OfflineMessages:
 
     def _keep(self, stanza: Stanza, done: Deferred[None] | None, bare: str) -> None:
         count = self._counts.get(bare, 0)
-        if count >= self.host.limits.offlineMessages:
+        if count >= self._most(stanza):
             if stanza.archived:  # where its recipient will find it
                 self._settle(done)
                 return
@@ -318,6 +318,12 @@ class OfflineMessages:
         self.host.spool.add([SpooledMessage(bare, kept.raw, stamp)]).addCallbacks(
             lambda _: self._settle(done), self._notKept, errbackArgs=(stanza, done, bare)
         ).addBoth(lambda _: self._added(bare))
+
+    def _most(self, stanza: Stanza) -> int:
+        """How many messages may wait before this one is refused: guests leave half of the room to others."""
+        most: int = self.host.limits.offlineMessages
+        sender = self.host.router.session(stanza.attrs.get("from", ""))
+        return most // 2 if sender is not None and sender.account.anonymous else most
 
     def _added(self, bare: str) -> None:
         self._adding[bare] -= 1
