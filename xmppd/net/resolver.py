@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.names import client, dns
 
 from xmppd.trust.certificates import asciiDomain
@@ -140,6 +140,14 @@ class _Client(client.Resolver):
         super().__init__(file, given, TIMEOUTS, reactor)  # type: ignore[no-untyped-call]
         self.factory: Any = _Factory(self, TIMEOUTS)  # type: ignore[no-untyped-call]
         self.factory.noisy = False
+
+    def _lookup(self, name: bytes, cls: int, type: int, timeout: Any) -> Deferred[Any]:
+        """
+        Ask. Twisted's own code lets equal questions share an answer, and where asking itself fails (no socket to be
+        had) the question is never answered again.
+        """
+        asked: Deferred[Any] = maybeDeferred(self.queryUDP, [dns.Query(name, type, cls)], timeout)
+        return asked.addCallback(self.filterAnswers)
 
     def _connectedProtocol(self, interface: str = "") -> Any:
         protocol = _Datagrams(self, self._reactor)  # type: ignore[no-untyped-call]
