@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import tomllib
 from pathlib import Path
 
@@ -102,6 +103,23 @@ class PagesTests(SynchronousTestCase):
         for line in (ROOT / "etc" / "xmppd.toml").read_text("utf-8").splitlines():
             if line and not line.startswith("# "):
                 self.assertIn(line.removeprefix("#"), page)
+
+    def test_index(self) -> None:
+        """Every page is in the table of contents, and what it names is there."""
+        index = (ROOT / "docs" / "index.rst").read_text("utf-8")
+        named = {(ROOT / "docs" / name).resolve() for name in re.findall(r"<(\S+\.rst)>", index)}
+        pages = {path for path in (ROOT / "docs").rglob("*.rst") if path.name not in ("index.rst", "changelog.rst")}
+        self.assertEqual({path.relative_to(ROOT) for path in pages - named}, set(), "add them to docs/index.rst")
+        self.assertEqual({path for path in named if not path.exists()}, set())
+
+    def test_changelog(self) -> None:
+        """Every fragment of the changelog has a name that says of which kind it is, and one paragraph."""
+        with (ROOT / "pyproject.toml").open("rb") as file:
+            kinds = {kind["directory"] for kind in tomllib.load(file)["tool"]["towncrier"]["type"]}
+        for path in (ROOT / "docs" / "newsfragments").iterdir():
+            if path.name != "README":
+                self.assertIn(path.suffix.removeprefix("."), kinds, path.name)
+                self.assertEqual(path.read_text("utf-8").strip().count("\n\n"), 0, path.name)
 
     def test_wellFormed(self) -> None:
         """Docutils has no complaint about any page, generated or written."""
