@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from xmppd.ixmppd import IHost, Request, RosterItem, VetoPredicate
 from xmppd.pubsub.configuration import Bounds, NodeConfig
@@ -58,8 +59,18 @@ class Profile:
     async def admit(self, request: Request) -> None:
         """Let a request in. Raises StanzaError."""
 
-    async def conceal(self, request: Request, error: StanzaError) -> StanzaError:
-        """What to say in place of "there is no such thing"."""
+    @overload
+    async def conceal(self, request: Request, error: StanzaError) -> StanzaError: ...
+
+    @overload
+    async def conceal(self, request: Request, error: None) -> StanzaError | None: ...
+
+    async def conceal(self, request: Request, error: StanzaError | None) -> StanzaError | None:
+        """
+        What to say in place of an answer that is about no node.
+
+        @param error: the answer; None for one that isn't an error, and then None lets it go.
+        """
         return error
 
     def reigns(self, owner: str, bare: str) -> bool:

@@ -29,6 +29,9 @@ Action = Callable[[Request, Element, Element | None], Coroutine[Any, Any, Answer
 FOLLOWERS: Final = {"create": "configure", "subscribe": "options", "publish": "publish-options"}
 """What may stand behind a request's action."""
 
+LISTS: Final = ("subscriptions", "affiliations")
+"""Answers that say something only if something is in them."""
+
 MOST_RETRACTED: Final = 1000
 """How many items one request may delete."""
 
@@ -90,22 +93,39 @@ class PubSub:
     async def respond(self, request: Request) -> Answer:
         """Answer one request."""
         await self._profile.admit(request)
+        actions = list(request.payload.elements())
+        first = actions[0] if actions else None
+        try:
+            answer = await self._answered(request, first, actions)
+        except Missing as error:  # the node was forgotten with its owner while this was going on
+            raise await self._profile.conceal(request, notFound()) from error
+        except StanzaError as error:
+            if error.condition != StanzaCondition.ITEM_NOT_FOUND and await self._aboutNode(request, first):
+                raise
+            raise await self._profile.conceal(request, error) from error
+        if isinstance(answer, Element) and _tellsNothing(answer):
+            refusal = await self._profile.conceal(request, None)
+            if refusal is not None:
+                raise refusal
+        return answer
+
+    async def _answered(self, request: Request, first: Element | None, actions: list[Element]) -> Answer:
+        """Do what a request asks for."""
         payload = request.payload
-        actions = list(payload.elements())
-        if not actions:
+        if first is None:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "The request asks for nothing.")
-        first = actions[0]
         act = self._actions.get((payload.ns, request.type, first.name)) if first.ns == payload.ns else None
         if act is None:
             raise StanzaError(StanzaCondition.BAD_REQUEST, "There is no such request.")
+        return await act(request, first, self._follower(payload, actions))
+
+    async def _aboutNode(self, request: Request, action: Element | None) -> bool:
+        """Whether a request names a node that is there."""
+        name = None if action is None else action.get("node")
         try:
-            return await act(request, first, self._follower(payload, actions))
-        except Missing as error:  # the node was forgotten with its owner while this was going on
-            raise notFound() from error
-        except StanzaError as error:
-            if error.condition != StanzaCondition.ITEM_NOT_FOUND:
-                raise
-            raise await self._profile.conceal(request, error) from error
+            return bool(name) and await self.shelf.find(self._profile.owner(request), name) is not None
+        except StanzaError:  # no node can have that name
+            return False
 
     def _follower(self, payload: Element, actions: list[Element]) -> Element | None:
         """What stands behind the action and belongs to it."""
@@ -155,6 +175,11 @@ class PubSub:
             raise StanzaError(StanzaCondition.BAD_REQUEST, f"notify: {error}.") from error
         wanted = [id for id in dict.fromkeys(ids) if id]
         await self.publishing.retract(request, action.get("node"), wanted, told)
+
+
+def _tellsNothing(answer: Element) -> bool:
+    """Whether an answer is the same for everybody: no subscription and no affiliation, or what new nodes are like."""
+    return all(each.name == "default" or (each.name in LISTS and not each.children) for each in answer.elements())
 
 
 def _alone(act: Callable[[Request, Element], Coroutine[Any, Any, Answer]]) -> Action:

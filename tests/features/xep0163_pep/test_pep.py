@@ -501,6 +501,35 @@ class DiscoTests(PersonalCase):
             self.assertEqual(self.refused(other, "get", "<items node='urn:n'/>", to=account), ("cancel", "service-unavailable"))
         self.assertEqual(self.refused(self.romeo, "get", "<items node='urn:n'/>", to=JULIET), ("cancel", "item-not-found"))
 
+    def test_enumeration(self) -> None:
+        """No request of a stranger's that isn't about a node tells whether there is such an account."""
+        other = self.bind("tybalt@example.org/x")
+        self.create(self.juliet, "urn:n", access_model="whitelist")
+        for type, action, owner in (
+            ("get", "<subscriptions/>", False),
+            ("get", "<affiliations/>", False),
+            ("get", "<default/>", False),
+            ("get", "<default/>", True),
+            ("get", "", False),
+            ("set", "<x/>", False),
+            ("set", "<create node='urn:m'/>", False),
+            ("set", "<publish node='urn:m'><item/></publish>", False),
+            ("set", "<delete node='urn:m'/>", True),
+            ("set", "<subscribe node='urn:m' jid='tybalt@example.org'/>", False),
+        ):
+            for account in (JULIET, "nobody@example.org"):
+                answer = self.refused(other, type, action, to=account, owner=owner)
+                self.assertEqual(answer, ("cancel", "service-unavailable"), action)
+
+    @spec("XEP-0060", "5.6")
+    def test_own(self) -> None:
+        """A stranger's subscriptions to open nodes are told."""
+        self.publish(self.juliet, "urn:keys", "k", access_model="open")
+        other = self.bind("tybalt@example.org/x")
+        self.set(other, "<subscribe node='urn:keys' jid='tybalt@example.org'/>", to=JULIET)
+        found = self.get(other, "<subscriptions/>", to=JULIET)
+        self.assertEqual([each.get("node") for each in found.elements()], ["urn:keys"])
+
     @spec("XEP-0163", "4.1")
     def test_open(self) -> None:
         """Anybody reads an open node."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from xmppd.features.xep0163_pep.audience import Audience
 from xmppd.ixmppd import IHost, Request, VetoPredicate
@@ -42,7 +42,7 @@ class PersonalProfile(Profile):
         if request.sender.bare != request.target.bare and not await self.host.exists(request.target.bare):
             raise StanzaError(StanzaCondition.SERVICE_UNAVAILABLE)
 
-    async def conceal(self, request: Request, error: StanzaError) -> StanzaError:
+    async def conceal(self, request: Request, error: Any) -> Any:
         """See L{Profile}. To those who don't see its presence, an account without such a node is as good as none."""
         bare, account = request.sender.bare, request.target.bare
         if bare != account and await self.host.presence.subscription(account, bare) not in SHOWN:
