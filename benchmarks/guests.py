@@ -5,9 +5,10 @@ Guests beside a hostile one: how long their messages take, with it and without.
 
 A server with the public profile and all limits as they are by default is started on loopback, and guests log in over
 TLS, twenty from each address. Each writes to another every few seconds. Then a hostile guest comes from an address of
-its own: it tries to have forty sessions, floods from each as fast as it can, writes to everybody, and sends what is too
-large; see C{tests/interop/crowd.py}. Both are measured in turns within each round: the median and the 99th percentile
-of the others' messages, from the writing to the reading of their client, which is one process for all of them.
+its own, in each round another: it tries to have forty sessions, floods from each as fast as it can, writes to
+everybody, and sends what is too large; see C{tests/interop/crowd.py}. Both are measured in turns within each round: the
+median and the 99th percentile of the others' messages, from the writing to the reading of their client, which is one
+process for all of them.
 """
 
 from __future__ import annotations

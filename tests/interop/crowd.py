@@ -2,14 +2,14 @@
 Many guests who talk to one another over TLS, and one who wants to spoil it: each a process of its own.
 
     python -m tests.interop.crowd talk PORT GUESTS INTERVAL
-    python -m tests.interop.crowd spoil PORT SECONDS
+    python -m tests.interop.crowd spoil PORT SECONDS ADDRESS
 
 C{talk} logs guests in, as many of an address of loopback as the public profile lets in, and has each write to another
 every INTERVAL seconds. It takes commands on its standard input: C{measure SECONDS} is answered with a line of JSON, the
 median and the 99th percentile of the messages' times in milliseconds, how many there were, and how many got lost. An
 empty line ends it.
 
-C{spoil} reads addresses from its standard input, a line each, and works on them from one address of its own, all at
+C{spoil} reads addresses from its standard input, a line each, and works on them from an ADDRESS of its own, all at
 once: it opens sessions as fast as it can and keeps them, floods from each, and writes to everybody. It reads what it is
 told, as it wouldn't, to count the conditions. It prints counts as JSON when its time is up. It is polite in one thing:
 its priority is low, so that the others don't wait for the processor that it takes to be hostile.
@@ -29,7 +29,6 @@ from collections import Counter
 
 DOMAIN = "guests.example"
 PER_ADDRESS = 20
-HOSTILE = "127.0.200.66"
 PATIENCE = 60.0
 TOGETHER = 16
 """How many log in at a time."""
@@ -218,8 +217,9 @@ def say(facts: object) -> None:
 class Spoiler:
     """The hostile guest."""
 
-    def __init__(self, port: int, victims: list[str], seconds: float) -> None:
+    def __init__(self, port: int, victims: list[str], seconds: float, address: str) -> None:
         self._port = port
+        self._address = address
         self._victims = victims
         self._until = time.monotonic() + seconds
         self._secured = context()
@@ -235,7 +235,7 @@ class Spoiler:
     async def _again(self, number: int) -> None:
         """One session after another."""
         while not self._over():
-            guest = Guest(self._port, HOSTILE, self._secured)
+            guest = Guest(self._port, self._address, self._secured)
             self.counts["tried"] += 1
             try:
                 await asyncio.wait_for(guest.login(), 10)
@@ -282,7 +282,7 @@ async def main(command: str, port: int, *rest: str) -> None:
         await Talk(port, int(rest[0]), float(rest[1])).obey()
     else:
         os.nice(15)
-        spoiler = Spoiler(port, sys.stdin.read().split(), float(rest[0]))
+        spoiler = Spoiler(port, sys.stdin.read().split(), float(rest[0]), rest[1])
         await spoiler.run()
         say(spoiler.counts)
 

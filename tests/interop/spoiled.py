@@ -4,6 +4,7 @@ What L{tests.interop.crowd} tells: guests on the public profile at a real server
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from typing import Any
@@ -44,6 +45,7 @@ class Crowd:
         @param interval: after how many seconds each of them writes.
         """
         self._port = port
+        self._hostile = itertools.count(1)
         self._process = subprocess.Popen(
             commandLine("talk", port, guests, interval), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -64,8 +66,8 @@ class Crowd:
         return self._told()
 
     def spoiled(self, seconds: float) -> tuple[Any, Any]:
-        """The same beside the hostile one; answers what that was told, too."""
-        command = commandLine("spoil", self._port, seconds)
+        """The same beside a hostile one from a new address; answers what that was told, too."""
+        command = commandLine("spoil", self._port, seconds, f"127.0.200.{next(self._hostile)}")
         hostile = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             assert hostile.stdin is not None and hostile.stdout is not None
