@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from xmppd.net.frames import Frames, unmasked
 from xmppd.wire import jid
 from xmppd.wire.xmlstream import XMLStreamParser
 
@@ -70,12 +71,27 @@ def parseSingle() -> int:
     return sum(len(parser.feed(MESSAGE)) for _ in range(10_000))
 
 
+KEY = b"\x1f\x2e\x3d\x4c"
+FRAME = b"\x81\xfe" + len(MESSAGE).to_bytes(2, "big") + KEY + unmasked(MESSAGE, KEY)
+
+
+def frames() -> int:
+    """Taking messages out of the frames of a WebSocket, each of which comes in a read of its own."""
+    wire = Frames()
+    for _ in range(10_000):
+        wire.received(FRAME)
+        wire.take()
+        wire.take()
+    return 10_000
+
+
 MEASUREMENTS: dict[str, Callable[[], int]] = {
     "jid-known": jidKnown,
     "jid-new": jidNew,
     "jid-foreign": jidForeign,
     "parse-many": parsePipelined,
     "parse-one": parseSingle,
+    "frame": frames,
 }
 
 
