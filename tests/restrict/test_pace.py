@@ -27,6 +27,13 @@ class PaceTests(GuestCase):
         for each in refused:
             self.assertLimit(each, "unexpected-request", "too-many-stanzas", "wait")
 
+    @spec("XEP-0478", "3.1")
+    def test_told(self) -> None:
+        """A guest is told how large a stanza may be; users with accounts, what they may send."""
+        self.guests("stanza_bytes = 12345", config="stanza_bytes = 50000")
+        self.assertIn(b"<max-bytes>12345</max-bytes>", self.guest().raw)
+        self.assertIn(b"<max-bytes>50000</max-bytes>", self.server.login("romeo").raw)
+
     def test_recovers(self) -> None:
         """As time passes there is room again; no more than a burst is saved up."""
         self.guests("stanzas_per_second = 2\nburst_stanzas = 5")

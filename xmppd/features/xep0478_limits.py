@@ -1,7 +1,8 @@
 """
 Stream limits (XEP-0478): tells clients in the stream features how large an element may be, and how long a silence.
 
-Before the login less is accepted, and the whole of it has to come soon; so only the size is told then.
+Before the login less is accepted, and the whole of it has to come soon; so only the size is told then. Guests are told
+what guests may send.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class StreamLimits:
         told = {"max-bytes": limits.stanzaBytes}
         if "authenticated" not in stream.facts:
             told = {"max-bytes": min(limits.stanzaBytes, limits.unauthenticatedBytes)}
-        elif limits.idleSeconds:
+        elif stream.account is not None and stream.account.anonymous and self._host.guests is not None:
+            told = {"max-bytes": min(limits.stanzaBytes, self._host.guests.allowed.stanzaBytes)}
+        if "authenticated" in stream.facts and limits.idleSeconds:
             told["idle-seconds"] = limits.idleSeconds
         children = tuple(Element(name, ns.STREAM_LIMITS, {}, (str(most),)) for name, most in told.items())
         return Element("limits", ns.STREAM_LIMITS, {}, children).toBytes()
