@@ -82,11 +82,13 @@ class Names(threading.Thread):
 
     @ivar records: by name and type; what isn't there doesn't exist.
     @ivar port: where it listens.
+    @ivar secure: whether its answers have the AD bit, as those of a resolver that validates DNSSEC.
     """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.records: dict[tuple[str, int], list[Any]] = {}
+        self.secure = False
         self._open = True
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((ADDRESS, 0))
@@ -104,6 +106,7 @@ class Names(threading.Thread):
         asked.fromStr(data)
         answer: Any = dns.Message(asked.id, answer=1, recAv=1, recDes=asked.recDes)
         answer.queries = asked.queries
+        answer.authenticData = self.secure
         for query in asked.queries:
             name = query.name.name.decode().lower()
             payloads = self.records.get((name, query.type), [])
@@ -250,6 +253,7 @@ class World:
         (folder / "xmppd" / "certs" / f"{DOMAIN}.pem").write_text(pem[0] + pem[1])
         certificate, key = self._certificate(PEER, theirs)
         good = (ours, theirs) == (DOMAIN, PEER)
+        self.peerCertificate = certificate
         self.trusted = folder / "prosody" / "ca.pem" if good else None
         (folder / "prosody" / "certs" / f"{PEER}.crt").write_text(certificate)
         (folder / "prosody" / "certs" / f"{PEER}.key").write_text(key)

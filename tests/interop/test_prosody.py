@@ -4,11 +4,15 @@ Our server and Debian's Prosody exchange stanzas, over loopback and with real DN
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from typing import Any
 from unittest import skipUnless
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.daemon import DEADLINE, DOMAIN
@@ -235,6 +239,33 @@ class ProsodyTests(SynchronousTestCase):
         """The same, and a policy that dialback is good enough for."""
         self.talk(*self.world(theirs="other.example").people())
         self.assertEqual(self.facts("direction", "proof"), [("in", "dialback"), ("out", "dialback")])
+
+    def dane(self, world: World, digest: bytes) -> None:
+        """Publish a TLSA record of Prosody, as if DNSSEC made it secure."""
+        world.names.secure = True
+        for port in (world.prosody.port, world.prosody.directPort):
+            world.names.records[f"_{port}._tcp.host.{PEER}", 52] = [dns.UnknownRecord(bytes((3, 1, 1)) + digest)]
+
+    @spec("RFC 7673", "4.1")
+    @spec("mission", "T8", "T11")
+    def test_dane(self) -> None:
+        """Nobody vouches for Prosody's certificate but the DNS."""
+        world = self.world(theirs=None, section='prooftypes = ["dane"]')
+        certificate = x509.load_pem_x509_certificate(world.peerCertificate.encode())
+        key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        self.dane(world, hashlib.sha256(key).digest())
+        self.talk(*world.people())
+        found = self.facts("direction", "mechanism", "proof")
+        self.assertEqual(found, [("in", "EXTERNAL", "DANE-EE"), ("out", "EXTERNAL", "DANE-EE")])
+
+    @spec("RFC 7673", "4.2")
+    @spec("mission", "T8")
+    def test_daneMismatch(self) -> None:
+        """A good certificate, which isn't the one the DNS names: nothing goes there."""
+        world = self.world()
+        self.dane(world, b"x" * 32)
+        romeo, _ = world.people()
+        self.bounced(romeo, "remote-server-not-found")
 
     def test_theyAreStrict(self) -> None:
         """Prosody wants certificates and gets ours."""

@@ -111,6 +111,10 @@ class FakePremises:
             return fail(answer)
         return succeed(DIALBACK if answer else NOTHING)
 
+    def mayAuthenticate(self, address: str) -> bool:
+        """See Premises."""
+        return self.failures < 30
+
     def authenticationFailed(self, address: str) -> None:
         """See Premises."""
         self.failures += 1

@@ -496,6 +496,15 @@ class IncomingTests(SynchronousTestCase):
         self.assertEqual(len(self.premises.asked), 20)
         self.assertIn(b"resource-constraint", self.end.take())
 
+    def test_tooManyFailures(self) -> None:
+        """An address from which too many proofs have failed is heard no more for a while."""
+        self.secured()
+        self.premises.failures = 30
+        self.stream.dataReceived(f"<db:result from='{OURS}' to='{THEIRS}'>key</db:result>".encode())
+        self.assertIn(b"resource-constraint", self.end.take())
+        self.assertIn(b"temporary-auth-failure", self.auth())
+        self.assertEqual(self.premises.heard, [])
+
     def test_tooMuchBefore(self) -> None:
         """Too many bytes before anything is proved."""
         self.premises.limits = replace(self.premises.limits, unauthenticatedBytes=4096)

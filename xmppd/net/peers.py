@@ -42,6 +42,9 @@ log = Logger(namespace="xmppd.s2s")
 CONNECT_SECONDS: Final = 15
 """How long one address may take to accept a connection."""
 
+OPENING: Final = 500
+"""To how many pairs of domains streams may be on their way at a time; strangers can ask for them, by dialback."""
+
 SWEEP_SECONDS: Final = 10
 """How often streams are looked at for silence."""
 
@@ -317,6 +320,10 @@ class Peers:
         waiting = self._opening.get(pair)
         if waiting is not None:
             waiting.append(answer)
+            return answer
+        if len(self._opening) >= OPENING:
+            reason = "Too many other servers are being connected to."
+            answer.errback(StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, reason))
             return answer
         self._opening[pair] = [answer]
 

@@ -74,7 +74,7 @@ class Dialback:
         Fails with StanzaError: it was refused, or took too long.
         """
         if (local, remote) in self._requests:
-            raise ValueError("that has been asked for already")
+            return askedAlready()
         stream = self._stream
         answer = self._requests[local, remote] = self._limited(self._requests, (local, remote))
         key = stream.premises.key(remote, local, stream.id)
@@ -89,7 +89,7 @@ class Dialback:
         """
         question = (local, remote, id)
         if question in self._questions:
-            raise ValueError("that has been asked already")
+            return askedAlready()
         answer = self._questions[question] = self._limited(self._questions, question)
         self._stream.write(element("verify", local, remote, id, None, escapeText(key)))
         return answer
@@ -170,6 +170,8 @@ class Dialback:
             return StanzaCondition.NOT_ALLOWED
         if self._stream.tls is None and premises.requiresTLS(remote):
             return StanzaCondition.POLICY_VIOLATION
+        if not premises.mayAuthenticate(self._stream.address):
+            return StanzaCondition.RESOURCE_CONSTRAINT
         return None
 
     def _judged(self, verdict: Verdict, local: str, remote: str, id: str, key: str) -> Deferred[Any] | None:
@@ -307,6 +309,13 @@ class Dialback:
         else:
             reason = f"The server of {remote} can't verify a key (dialback: {conditionOf(stanza)})."
             answer.errback(StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, reason))
+
+
+def askedAlready() -> Deferred[Any]:
+    """What somebody hears who asks for what is being asked for."""
+    answer: Deferred[Any] = Deferred()
+    answer.errback(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "The other server hasn't answered yet."))
+    return answer
 
 
 def conditionOf(stanza: Stanza) -> str:

@@ -192,6 +192,8 @@ class IncomingStream(ServerStream):
         if stanza.attrs.get("mechanism") != "EXTERNAL" or not self._offersExternal():
             self._refused("it has proved nothing by a certificate")
             raise SASLError(SASLCondition.INVALID_MECHANISM)
+        if not self.premises.mayAuthenticate(self.address):
+            raise SASLError(SASLCondition.TEMPORARY_AUTH_FAILURE)
         text = stanza.element().text.strip()
         if text:
             self._identify(text)

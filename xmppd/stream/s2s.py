@@ -131,6 +131,9 @@ class Premises(Protocol):
         Fails with StanzaError: it could not be asked, or did not say.
         """
 
+    def mayAuthenticate(self, address: str) -> bool:
+        """Whether there were few enough failed proofs from an address lately."""
+
     def authenticationFailed(self, address: str) -> None:
         """Count a proof that failed."""
 
