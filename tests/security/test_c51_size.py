@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.marks import spec
-from tests.security.attack import AttackCase
+from tests.security.attack import ATTACKER, AttackCase
+from xmppd.wire.xmlstream import DEPENDENT
 
 ATTACKS = {
     "depth": "<message>" + "<a>" * 10_000,
@@ -52,3 +53,20 @@ class SizeTests(AttackCase):
         ):
             header = f"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' {attributes}>"
             self.eachWay("connected", header, self.killed("policy-violation"), chunks=(None, 1400))
+
+    def test_prefixes(self) -> None:
+        """A stream that binds prefixes, so that stanzas have to be written again: as much as is taken, and more."""
+        for count in (DEPENDENT - 1, DEPENDENT):
+            client = self.server.connect(address=ATTACKER)
+            for login in (True, False):
+                client.open(attributes=" xmlns:q='urn:q'")
+                if login:
+                    self.assertSuccess(client.plain("mallory"))
+            client.bind()
+            client.send(f"<message to='{client.jid}'><x>{'<q:a/>' * count}</x></message>")
+            if count < DEPENDENT:
+                self.assertEqual(len(client.one()[0]), count)
+                self.assertHarmless(client)
+            else:
+                self.assertEqual(client.streamError(), "policy-violation")
+            client.disconnect()
