@@ -88,7 +88,7 @@ def live(guest: Client, juliet: Client) -> None:
     settled(guest, "set", "<vCard xmlns='vcard-temp'><FN>Nobody</FN></vCard>")
     storage = "<storage xmlns='storage:bookmarks'><conference jid='cave@rooms.example.org'/></storage>"
     settled(guest, "set", f"<query xmlns='jabber:iq:private'>{storage}</query>")
-    settled(guest, "set", "<enable xmlns='urn:xmpp:push:0' jid='push.example.org' node='n'/>")
+    settled(guest, "set", "<enable xmlns='urn:xmpp:push:0' jid='pubsub.example.org' node='n'/>")
     settled(guest, "set", "<block xmlns='urn:xmpp:blocking'><item jid='tybalt@example.org'/></block>")
     guest.say("<message to='romeo@example.org' type='chat'><body>Romeo, Romeo!</body></message>")
     guest.say("<message to='juliet@example.org' type='chat'><body>Juliet!</body></message>")

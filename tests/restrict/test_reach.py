@@ -62,6 +62,18 @@ class ReachTests(GuestCase):
         one.send(message(two.jid))
         self.assertError(one.take()[0], "policy-violation")
 
+    def test_push(self) -> None:
+        """Push services are in reach, or not, as if the guest wrote to them itself."""
+        services = '[rooms."rooms.example.org"]\n[pubsub."pubsub.example.org"]\n'
+        self.guests('storage = ["*"]\nservices = ["rooms.example.org"]', more=services)
+        client = self.guest()
+        enable = "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='{}' node='n'/></iq>"
+        for jid in ("push.example.net", "pubsub.example.org"):
+            client.send(enable.format(jid))
+            self.assertError(client.take()[0], "policy-violation")
+        client.send(enable.format("rooms.example.org"))
+        self.assertEqual(client.take()[0].get("type"), "result")
+
     def test_malformed(self) -> None:
         """What is no address is for the router to answer."""
         self.guests('users = []\nservices = []')

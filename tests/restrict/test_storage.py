@@ -15,7 +15,7 @@ SETS = {
     "vcard": "<iq type='set' id='p'><vCard xmlns='vcard-temp'><FN>x</FN></vCard></iq>",
     "roster": "<iq type='set' id='p'><query xmlns='jabber:iq:roster'><item jid='a@example.org'/></query></iq>",
     "pubsub": PUBLISH,
-    "push": "<iq type='set' id='p'><enable xmlns='urn:xmpp:push:0' jid='push.example.org' node='n'/></iq>",
+    "push": "<iq type='set' id='p'><enable xmlns='urn:xmpp:push:0' jid='example.org' node='n'/></iq>",
     "block": "<iq type='set' id='p'><block xmlns='urn:xmpp:blocking'><item jid='a@example.org'/></block></iq>",
 }
 

@@ -27,14 +27,14 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xmppd.adapters import checkStorage
+from xmppd.adapters import checkStorage, sendingRefusal
 from xmppd.hooks import Feature, Option, Spec
 from xmppd.ixmppd import IHost, ISession, Request, StoreUnavailable
 from xmppd.wire import forms, ns
 from xmppd.wire.element import Element, parse
 from xmppd.wire.errors import ErrorType, StanzaCondition, StanzaError
 from xmppd.wire.jid import parse as parseJID
-from xmppd.wire.stanza import BODY, Stanza
+from xmppd.wire.stanza import BODY, Stanza, build
 
 log = Logger(namespace="xmppd.push")
 
@@ -180,7 +180,8 @@ class Push:
         """Name a node (section 5)."""
         session = self._owner(request)
         wanted = self._wanted(request.payload)
-        checkStorage(session, KIND, len(wanted.node) + len(wanted.options))
+        checkStorage(session, KIND, len(wanted.jid) + len(wanted.node) + len(wanted.options))
+        _checkReach(session, wanted)
         account = await self._account(session.bare)
         if wanted.key not in account.nodes and len(account.nodes) >= self._option("most"):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "There are too many already; disable some.")
@@ -384,6 +385,18 @@ class _Watch:
     def _tell(self, stanza: Stanza) -> None:
         keys = self._session.slots.get("kept", {}).get(NAME, [])
         self._push.tell(self._session.bare, stanza, keys)
+
+
+def _checkReach(session: ISession, node: _Node) -> None:
+    """
+    Whether somebody may have the server write to a push service, as if it were a request of the client's.
+
+    @raise StanzaError: no.
+    """
+    attrs = {"type": "set", "from": session.full, "to": node.jid, "id": session.host.entropy.token()}
+    refused = sendingRefusal(session, build("iq", attrs, Element("pubsub", PUBSUB)))
+    if refused is not None:
+        raise StanzaError(StanzaCondition(refused.condition), refused.text, refused.type, refused.application)
 
 
 def _notTold(failure: Failure) -> None:
