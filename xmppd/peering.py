@@ -12,7 +12,7 @@ from types import MappingProxyType
 from xmppd import readers
 from xmppd.readers import option
 
-PROOFTYPES = ("pkix", "dane", "dialback", "dialback-dnssec", "none")
+PROOFTYPES = ("pkix", "dane", "posh", "dialback", "dialback-dnssec", "none")
 """How it can be known who another server is; C{xmppd.trust.verdict} says what each is worth."""
 
 
@@ -56,7 +56,7 @@ class S2SConfig:
     """
 
     enabled: bool = option(readers.flag, False)
-    prooftypes: tuple[str, ...] = option(readers.choices(*PROOFTYPES), ("pkix", "dane", "dialback"))
+    prooftypes: tuple[str, ...] = option(readers.choices(*PROOFTYPES), ("pkix", "dane", "posh", "dialback"))
     allow: tuple[str, ...] = option(readers.patterns, ())
     deny: tuple[str, ...] = option(readers.patterns, ())
     peer: Mapping[str, PeerConfig] = field(default_factory=dict)

@@ -38,6 +38,7 @@ def lasting(wanted: S2SConfig, running: S2SConfig) -> list[str]:
 PROOFTYPES: Mapping[str, frozenset[Prooftype]] = {
     "pkix": frozenset({Prooftype.PKIX}),
     "dane": frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA}),
+    "posh": frozenset({Prooftype.POSH}),
     "dialback": frozenset({Prooftype.DIALBACK, Prooftype.DIALBACK_DNSSEC}),
     "dialback-dnssec": frozenset({Prooftype.DIALBACK_DNSSEC}),
     "none": frozenset({Prooftype.NONE}),

@@ -23,6 +23,7 @@ from xmppd.ixmppd import IClock, IEntropy
 from xmppd.net.admission import Admission
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
+from xmppd.net.posh import Places
 from xmppd.net.resolver import NoService, Place, Resolver, Target
 from xmppd.net.s2s import DialledConnection, Dialling, PeerFactory
 from xmppd.net.tls import ServerTLS
@@ -33,6 +34,7 @@ from xmppd.stream.s2s import ServerStream
 from xmppd.trust.dane import needsTLS, proveDANE, secureTargets
 from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback
 from xmppd.trust.pkix import presentedChain, provePKIX
+from xmppd.trust.posh import provePOSH
 from xmppd.trust.verdict import Proof, Prooftype, Verdict, decide, held
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.stanza import Stanza
@@ -84,6 +86,7 @@ class Peers:
     @ivar policies: what is asked of which domain; may be replaced.
     @ivar routes: where some domains are, whatever the DNS says: host, port, and whether it is direct TLS.
     @ivar idleSeconds: after how much silence a stream that we have opened is closed; 0 for never.
+    @ivar places: what domains say by HTTPS.
     @ivar streams: all streams.
     @ivar connections: all connections.
     @ivar secret: what dialback keys are made of.
@@ -119,6 +122,7 @@ class Peers:
         self._peerTLS = PeerTLS(serverTLS, isOurs, s2s.authorities)
         exchange.dial = self.dial
         self._resolver = Resolver(reactor, [s2s.resolver] if s2s.resolver else None, s2s.trustResolver)
+        self.places = Places(reactor, self._resolver, s2s.authorities)
         self._admission = admission
         self._turns = turns
         self._outgoing: dict[tuple[str, str], OutgoingStream] = {}
@@ -205,6 +209,10 @@ class Peers:
             if wanted and policy.prooftypes & DANE and self._resolver.trusted:
                 endpoints = own if outgoing else await self._limited(self._resolver.endpoints(remote), [])
                 proofs.append(proveDANE(remote, endpoints, presentedChain(connection), now, outgoing=outgoing))
+            if Prooftype.POSH in policy.prooftypes and not any(each.held or each.vetoes for each in proofs):
+                material, why = await self.places.material(remote)
+                certificate = stream.tls.peerCertificate if stream.tls is not None else None
+                proofs.append(provePOSH(remote, material, certificate, now, why))
         if outgoing:
             proofs.append(self._led(transport, connection is not None, remote))
         return proofs
