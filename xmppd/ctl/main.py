@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmppd import __version__
-from xmppd.ctl import guestgroup
+from xmppd.ctl import guestgroup, trustgroup
 from xmppd.ctl.exits import (
     EX_CONFIG,
     EX_DATAERR,
@@ -521,6 +521,7 @@ def sessionEnd(target: Target, jid: str, asJSON: bool) -> None:
 
 
 guestgroup.join(xmppctlGroup, check, asJSON, show)
+trustgroup.join(xmppctlGroup, check, asJSON, show)
 
 
 # --- invitations

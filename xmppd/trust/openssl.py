@@ -82,6 +82,12 @@ def wasResumed(connection: SSL.Connection) -> bool | None:
     return None if reused is None else bool(reused(connection._ssl))
 
 
+def maxEarlyData(connection: SSL.Connection) -> int | None:
+    """How many octets of early data the session of a client's connection allows; None if that can't be known."""
+    session, octets = connection.get_session(), getattr(lib, "SSL_SESSION_get_max_early_data", None)
+    return None if session is None or octets is None else int(octets(session._session))
+
+
 def renewBuffers(connection: SSL.Connection) -> None:
     """
     Replace the memory that a connection's ciphertext passes through, which otherwise stays as large as it ever was.
