@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from xmppd.net.frames import Frames, unmasked
-from xmppd.wire import jid
+from xmppd.wire import confusable, jid
 from xmppd.wire.xmlstream import XMLStreamParser
 
 ROUNDS = 5
@@ -45,6 +45,66 @@ def jidForeign() -> int:
     for number in range(1000):
         jid.prepareLocal(f"ромео{number}")
     return 1000
+
+
+def fresh(first: str) -> list[str]:
+    """Ten thousand names that nobody has met, with this beginning."""
+    fresh.seen += 1  # type: ignore[attr-defined]
+    return [f"{first}{number}.{fresh.seen}" for number in range(10_000)]  # type: ignore[attr-defined]
+
+
+fresh.seen = 0  # type: ignore[attr-defined]
+
+
+def namesNew() -> int:
+    """Skeleton and restriction level of ASCII names that are met for the first time."""
+    names = fresh("romeo")
+    for name in names:
+        confusable.skeleton(name)
+        confusable.level(name)
+    return len(names)
+
+
+def namesForeign() -> int:
+    """The same of Cyrillic names."""
+    names = fresh("ромео")
+    for name in names:
+        confusable.skeleton(name)
+        confusable.level(name)
+    return len(names)
+
+
+def namesTurned() -> int:
+    """The same of Hebrew names, which have to be put in the order of display."""
+    names = fresh("רומיאו")[:1000]
+    for name in names:
+        confusable.skeleton(name)
+        confusable.level(name)
+    return len(names)
+
+
+def namesKnown() -> int:
+    """The same of a name that has been met before."""
+    for _ in range(20_000):
+        confusable.skeleton("ромео")
+        confusable.level("ромео")
+    return 20_000
+
+
+def namesKeys() -> int:
+    """The keys by which look-alikes of new ASCII names are found."""
+    names = fresh("romeo")
+    for name in names:
+        confusable.keys(name)
+    return len(names)
+
+
+def namesInspected() -> int:
+    """All that is odd about new Cyrillic names."""
+    names = fresh("ромео")[:1000]
+    for name in names:
+        confusable.inspect(name)
+    return len(names)
 
 
 HEADER = (
@@ -89,6 +149,12 @@ MEASUREMENTS: dict[str, Callable[[], int]] = {
     "jid-known": jidKnown,
     "jid-new": jidNew,
     "jid-foreign": jidForeign,
+    "names-new": namesNew,
+    "names-foreign": namesForeign,
+    "names-turned": namesTurned,
+    "names-known": namesKnown,
+    "names-keys": namesKeys,
+    "names-inspected": namesInspected,
     "parse-many": parsePipelined,
     "parse-one": parseSingle,
     "frame": frames,
@@ -103,7 +169,7 @@ def main(names: list[str]) -> None:
             begin = time.process_time()
             done = MEASUREMENTS[name]()
             best = max(best, done / (time.process_time() - begin))
-        print(f"{name:14} {best:12,.0f} /s   {MEASUREMENTS[name].__doc__}")
+        print(f"{name:16} {best:12,.0f} /s   {MEASUREMENTS[name].__doc__}")
 
 
 if __name__ == "__main__":

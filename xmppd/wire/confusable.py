@@ -187,6 +187,9 @@ def _measured(text: str) -> str:
 _ASCII: Final = str.maketrans({'"': "''", "%": "º/₀", "0": "O", "1": "l", "I": "l", "`": "'", "m": "rn", "|": "l"})
 """The rows of the confusables that concern ASCII, so that plain names need no tables. A test compares them."""
 
+_prototyped: Final = re.compile(r"[\"%01I`m|]").search
+"""Finds one of their characters: most names have none, and looking is cheaper than translating."""
+
 
 def internalSkeleton(text: str) -> str:
     """
@@ -196,7 +199,7 @@ def internalSkeleton(text: str) -> str:
     It is for comparing only: never display or store it as a name.
     """
     if text.isascii():
-        return text.translate(_ASCII)
+        return text.translate(_ASCII) if _prototyped(text) else text
     return ucd.decompose(ucd.decompose(_measured(text)).translate(ucd.prototypes()))
 
 
@@ -243,6 +246,9 @@ _SMALL: Final = dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛ�
 _MISSING: Final = {"\N{CHEROKEE LETTER LI}": "P", "\N{CHEROKEE SMALL LETTER LI}": "p"}
 """Look-alikes that UTS #39 has no row for; XEP-0165 shows one."""
 
+_CHEROKEE: Final = [*map(chr, range(0xAB70, 0xABC0)), *map(chr, range(0x13F8, 0x13FE))]
+"""Small letters drawn as small capitals. Addresses have only these, UTS #39 has rows mostly for the capitals."""
+
 _NEGATIVE: Final = {
     **{chr(0x1F150 + number): chr(0x41 + number) for number in range(26)},
     **{chr(0x1F170 + number): chr(0x41 + number) for number in range(26)},
@@ -258,9 +264,10 @@ def _likenesses() -> dict[int, str | None]:
     """The prototypes with our own rows added, for C{str.translate}. Whatever UTS #39 finds alike stays alike."""
     table = ucd.prototypes()
     own: dict[int, str | None] = {}
-    for character, letter in {**_SMALL, **_MISSING, **_NEGATIVE, **dict.fromkeys(_BLANKS, " ")}.items():
+    cherokee = {each: (table.get(ord(each.upper())) or each).lower() for each in _CHEROKEE}
+    for character, letter in {**cherokee, **_SMALL, **_MISSING, **_NEGATIVE, **dict.fromkeys(_BLANKS, " ")}.items():
         prototype = table.get(ord(character), character) or character
-        if len(prototype) == 1 and not prototype.isascii():
+        if len(prototype) == 1 and not prototype.isascii() and letter.isascii():
             own[ord(prototype)] = letter.translate(table)
     return {**own, **{point: like and like.translate(own) for point, like in table.items()}, **{
         point: like for point, like in own.items() if point not in table
@@ -270,7 +277,7 @@ def _likenesses() -> dict[int, str | None]:
 def _like(text: str) -> str:
     """L{internalSkeleton} with our own rows."""
     if text.isascii():
-        return text.translate(_ASCII)
+        return text.translate(_ASCII) if _prototyped(text) else text
     return ucd.decompose(ucd.decompose(text).translate(_likenesses()))
 
 
@@ -279,7 +286,7 @@ def _allKeys(text: str) -> frozenset[str]:
     if text.isascii():
         forms = {_lower(_like(text)), _lower(text), text.upper()}
     else:
-        name = _shown(unicodedata.normalize("NFKC", text))
+        name = _shown(unicodedata.normalize("NFKC", _measured(text))[:LONGEST])  # a ligature may be eighteen letters
         forms = {_lower(_like(_shown(text))), _lower(_like(name)), _lower(name), name.upper()}
     return frozenset(" ".join(_like(form).split()) for form in forms)
 
@@ -337,9 +344,9 @@ def scripts(text: str) -> frozenset[str]:
 
     A character that several scripts share counts for those of them that others in the name are of; with none, for all.
     """
-    if text.isascii():
+    if _measured(text).isascii():
         return frozenset({"Latn"}) if any(map(str.isalpha, text)) else frozenset()
-    sets = {ucd.kind(each).scripts for each in _measured(text)} - {-1}
+    sets = {ucd.kind(each).scripts for each in text} - {-1}
     single = 0
     for each in sets:
         single |= each if len(ucd.codes(each)) == 1 else 0
@@ -353,7 +360,12 @@ def _levelOf(text: str) -> Level:
     """L{level} without a memory."""
     if _plain(text):
         return Level.ASCII_ONLY
-    return _mixing(text) if all(ucd.kind(each).allowed for each in text) else Level.UNRESTRICTED
+    return _mixing(text) if all(map(_allowedThere, text)) else Level.UNRESTRICTED
+
+
+def _allowedThere(character: str) -> bool:
+    """Whether a character is allowed in identifiers."""
+    return bool(_plain(character)) if character.isascii() else ucd.kind(character).allowed
 
 
 _level = _remembered(_levelOf)
@@ -445,7 +457,7 @@ def _examine(text: str) -> Findings:
         Oddity.MIXED_NUMBERS: len(digits) > 1,
         Oddity.MARKS: bool(marks),
     }
-    restricted = () if _plain(text) else tuple(index for index, each in enumerate(text) if not ucd.kind(each).allowed)
+    restricted = tuple(index for index, each in enumerate(text) if not _allowedThere(each))
     oddities = frozenset(oddity for oddity, there in seen.items() if there)
     return Findings(
         text, _levelOf(text), mixing, scripts(text), restricted, invisible, spaces, controls, marks, digits, oddities
