@@ -138,6 +138,29 @@ class RoomsTests(GuestCase):
         self.begin(0)
         self.assertFalse(self.enter("a"))
 
+    @spec("mission", "A4")
+    def test_noneThatStays(self) -> None:
+        """A guest makes no room that stays when it has gone, whoever else is said to own it."""
+        self.guests(more=ROOMS + "guests_create = true\n")
+        client = self.guest(available=True)
+        self.enter("a", client)
+        owner = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>{}</x></query>"
+        other = "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner' jid='{}'/></query>"
+        stays = (
+            "<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+            "<field var='muc#roomconfig_persistentroom'><value>1</value></field>"
+        )
+        answers = []
+        for query in (owner.format(""), other.format("x@example.net"), other.format("romeo@example.org"), owner.format(stays)):
+            client.send(f"<iq type='set' id='o' to='a@rooms.example.org'>{query}</iq>")
+            answers += [each for each in client.take() if each.get("id") == "o"]
+        self.assertEqual([each.get("type") for each in answers], ["result"] * 3 + ["error"])
+        self.assertError(answers[-1], "not-acceptable")
+        client.send("</stream:stream>")
+        client.disconnect()
+        self.server.advance(1)
+        self.assertEqual(self.server.server.router.destinations["rooms.example.org"].rooms.rooms, {})
+
     def test_lazy(self) -> None:
         """A guest who is in no room isn't watched."""
         self.begin()

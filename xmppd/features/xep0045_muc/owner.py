@@ -121,7 +121,7 @@ class Owner:
             config = readConfig(form, room.config, self._fields())
             people = readPeople(form, room.affiliations)
             service.admin.checkChanges(room, people, {})
-            service.checkPersistence(room, config)
+            service.checkPersistence(room, config, query.sender)
             if room.locked:
                 await service.forgotten(room)
             await service.storage.saveConfig(room, config, people)

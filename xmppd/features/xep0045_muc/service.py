@@ -300,17 +300,17 @@ class Service:
         if room.locked and not room.over:
             self.end(room)
 
-    def checkPersistence(self, room: Room, config: RoomConfig) -> None:
+    def checkPersistence(self, room: Room, config: RoomConfig, sender: JID) -> None:
         """
-        May a room be configured so?
+        May a room be configured so? Whoever else a guest calls an owner need not want to be one, nor exist.
 
         @raise StanzaError: not-acceptable: guests leave nothing behind, and so do their rooms.
         """
         if not config.persistent or (room.config.persistent and not room.locked):
             return
         owners = [self.host.router.sessionsOf(bare) for bare in room.of(Affiliation.OWNER)]
-        if all(sessions and sessions[0].account.anonymous for sessions in owners):
-            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "A room that stays needs an owner with an account.")
+        if self.isGuest(sender) or all(sessions and sessions[0].account.anonymous for sessions in owners):
+            raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "A room that stays is made by somebody with an account.")
 
     def vacated(self, room: Room) -> None:
         """
