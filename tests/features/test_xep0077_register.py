@@ -16,7 +16,7 @@ from xmppd.config import HostConfig, Limits
 from xmppd.features import xep0050_commands, xep0077_register, xep0445_preauth
 from xmppd.features.xep0077_register import Pace, network
 from xmppd.features.xep0445_preauth import DAY, registrationURI
-from xmppd.ixmppd import IInvitations, IStreamFeature, RosterItem, StoreUnavailable
+from xmppd.ixmppd import IInvitations, IStreamFeature, StoreUnavailable
 from xmppd.wire import forms
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
