@@ -21,7 +21,7 @@ TURNING = "ab1(א[ב]ג)٣ب\u0301$,.\t \u2029\u200f\u061c\u202a\u202b\u202c\u20
 class ConformanceTests(SynchronousTestCase):
     """What UAX #9 says; C{tools/update_unicode.py --verify} holds it to all 950,000 cases of Unicode's own tests."""
 
-    @spec("UAX #9", "UAX9-C1")
+    @spec("UTS #39", "4")
     def test_cases(self) -> None:
         """A sample of Unicode's own test, evenly spread."""
         lines = Path(__file__).with_name("bidicases.txt").read_text(encoding="utf-8").splitlines()

@@ -4,7 +4,9 @@ Names that look like other names (XEP-0165, UTS #39).
 
 from __future__ import annotations
 
+import doctest
 from collections import defaultdict
+from pathlib import Path
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -411,3 +413,14 @@ class LimitTests(SynchronousTestCase):
     def test_exemplars(self) -> None:
         """The tests' own letters are there."""
         self.assertGreater(len(exemplars()), 55)
+
+
+class DocumentationTests(SynchronousTestCase):
+    """C{docs/names.rst}."""
+
+    def test_examples(self) -> None:
+        """What the page shows is what happens."""
+        page = Path(__file__).parents[2] / "docs" / "names.rst"
+        found = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+        self.assertEqual(found.failed, 0)
+        self.assertGreater(found.attempted, 20)
