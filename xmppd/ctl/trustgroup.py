@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmppd.ctl.exits import EX_CONFIG, complain
+from xmppd.ctl.exits import EX_CONFIG, EX_UNAVAILABLE, complain
 from xmppd.ctl.logs import printable
 
 if TYPE_CHECKING:
@@ -31,6 +32,14 @@ def join(root: click.Group, check: click.Group, asJSON: Decorator, show: Show) -
     """
     _addCheck(check, asJSON, show)
 
+    @root.group(cls=type(root))
+    @asJSON
+    def dna(asJSON: bool) -> None:
+        """Domain name associations: how domains are proved, ours to others and others to us (RFC 7712)."""
+
+    _addPublish(dna, asJSON, show)
+    _addExplain(dna, asJSON, show)
+
 
 def _addCheck(check: click.Group, asJSON: Decorator, show: Show) -> None:
     @check.command("tls")
@@ -45,6 +54,40 @@ def _addCheck(check: click.Group, asJSON: Decorator, show: Show) -> None:
             found = checkTLS(loaded(target), _ports(target))
         show(found.facts(), asJSON, "\n".join(map(printable, found.text(everything).splitlines())))
         return found.status
+
+
+def _addPublish(dna: click.Group, asJSON: Decorator, show: Show) -> None:
+    @dna.command("publish")
+    @click.argument("domain", required=False)
+    @click.option("--host", help="The name of this machine, that SRV records point to. Default: the domain itself.")
+    @click.option(
+        "--next", "following", multiple=True, type=click.Path(path_type=Path), help="A certificate to be shown soon."
+    )
+    @asJSON
+    @click.pass_obj
+    def publish(target: Any, domain: str | None, host: str | None, following: tuple[Path, ...], asJSON: bool) -> None:
+        """SRV and TLSA records and POSH documents for our domains, or one of them. Nothing is changed anywhere."""
+        from xmppd.ctl.dna import publications
+
+        with usable():
+            found = publications(loaded(target), domain, host, following)
+        text = "\n".join(each.text() for each in found).rstrip()
+        show({"domains": [each.facts() for each in found]}, asJSON, text)
+
+
+def _addExplain(dna: click.Group, asJSON: Decorator, show: Show) -> None:
+    @dna.command("explain")
+    @click.argument("domain")
+    @click.option("--from", "local", help="Our domain that calls. Default: the first one.")
+    @asJSON
+    @click.pass_obj
+    def explain(target: Any, domain: str, local: str | None, asJSON: bool) -> int:
+        """Look another domain up, connect, check every proof, and say what held and what failed."""
+        from xmppd.ctl.dna import explained
+
+        found = explained(loaded(target), domain, local)
+        show(found.facts(), asJSON, "\n".join(map(printable, found.text().splitlines())))
+        return 0 if found.accepted else EX_UNAVAILABLE
 
 
 @contextmanager

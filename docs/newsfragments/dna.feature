@@ -1,0 +1,1 @@
+``xmppctl dna publish`` prints SRV and TLSA records and POSH documents for our domains; ``xmppctl dna explain DOMAIN`` looks another domain up, connects, checks every proof, and says what held and what failed.
