@@ -89,7 +89,7 @@ class ConformanceTests(SynchronousTestCase):
     def test_documents(self) -> None:
         """Every document that a test quotes is called as documents are called."""
         for document in generate.collectMarks(ROOT / "tests"):
-            self.assertRegex(document, r"^(mission|RFC \d{3,4}|XEP-\d{4}|UTS #\d+)$")
+            self.assertRegex(document, r"^(mission|RFC \d{3,4}|XEP-\d{4}|(UTS|UAX) #\d+)$")
 
 
 class PagesTests(SynchronousTestCase):
