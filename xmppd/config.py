@@ -268,6 +268,7 @@ class GuestConfig:
     @ivar warningSeconds: how long before that its user is told.
     @ivar storage: kinds of data a guest may store; C{*} for all.
     @ivar storageBytes: octets a guest may write in a session.
+    @ivar waitingBytes: octets that may wait for a client that doesn't acknowledge, or is away and may come back.
     @ivar banHours: how long a ban lasts if nobody says otherwise.
     @ivar moderatorBanHours: for how long moderators of rooms may ban at most.
     """
@@ -295,6 +296,7 @@ class GuestConfig:
     warningSeconds: int | None = option(readers.number(0), None)
     storage: tuple[str, ...] | None = option(readers.starOr(readers.choice(*STORED)), None)
     storageBytes: int | None = option(readers.number(0), None)
+    waitingBytes: int | None = option(readers.number(10_000), None)
     banHours: int | None = option(readers.number(1, 87_600), None)
     moderatorBanHours: int | None = option(readers.number(0, 87_600), None)
 

@@ -41,6 +41,7 @@ PUBLIC: Final = GuestConfig(
     warningSeconds=300,
     storage=("private", "vcard", "roster", "pubsub", "registration", "block"),
     storageBytes=131_072,
+    waitingBytes=131_072,
     banHours=168,
     moderatorBanHours=24,
 )
@@ -70,6 +71,7 @@ PRIVATE: Final = GuestConfig(
     warningSeconds=300,
     storage=("private", "vcard", "roster", "pubsub", "registration", "block", "upload"),
     storageBytes=10_485_760,
+    waitingBytes=1_048_576,
     banHours=168,
     moderatorBanHours=24,
 )
@@ -99,6 +101,7 @@ SPECIALIZED: Final = GuestConfig(
     warningSeconds=300,
     storage=("*",),
     storageBytes=104_857_600,
+    waitingBytes=4_194_304,
     banHours=168,
     moderatorBanHours=0,
 )
@@ -181,6 +184,9 @@ RESTRICTIONS: Final[Mapping[str, Restriction]] = MappingProxyType({
     "warningSeconds": Restriction("seconds of warning", "Users of guests' sessions are told later, or not at all."),
     "storage": Restriction("what may be stored", "Strangers can keep things on your server."),
     "storageBytes": Restriction("octets stored by a guest", "Strangers can fill your disk for a while."),
+    "waitingBytes": Restriction(
+        "octets that wait for a client", "Guests who don't read, or are away, can hold more of your memory."
+    ),
     "banHours": Restriction("hours of a ban", "Who was banned is back sooner."),
     "moderatorBanHours": Restriction(
         "hours of a moderator's ban", "Whoever moderates a room can shut guests out of the whole server for longer."

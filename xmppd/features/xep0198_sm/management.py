@@ -47,6 +47,7 @@ from xmppd.features.xep0198_sm.queue import (
     HandledCountTooLow,
     Queue,
     fleeting,
+    mostOctets,
     outlasts,
 )
 from xmppd.features.xep0198_sm.settlement import Settlement, later, settled
@@ -162,7 +163,7 @@ class Management:
         self._host = host
         self._now = host.clock.seconds
         self._mostEntries: int = host.limits.managementQueue
-        self._mostOctets: int = host.limits.managementBytes
+        self._mostOctets = mostOctets(session)
         self._pending: list[Stanza] = []
         self._settling = False
         self._owed = False

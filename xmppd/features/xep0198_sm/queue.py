@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from zope.interface import implementer
 
-from xmppd.ixmppd import ICustody, SpooledMessage
+from xmppd.ixmppd import ICustody, ISession, SpooledMessage
 from xmppd.wire import ns
 from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.stanza import BODY, Stanza
@@ -51,6 +51,14 @@ ANSWERING_SECONDS: Final = 10.0
 """For how long a client that was asked can't have answered yet: a slow line, and a crowd that comes at once."""
 
 _NUMBER = re.compile("[0-9]{1,10}")
+
+
+def mostOctets(session: ISession) -> int:
+    """How much may wait for the client of a session: less for a guest."""
+    most: int = session.host.limits.managementBytes
+    guests = session.host.guests
+    return min(most, guests.allowed.waitingBytes) if session.account.anonymous and guests is not None else most
+
 
 
 class HandledCountTooHigh(Exception):
