@@ -90,6 +90,7 @@ class ExampleTests(SynchronousTestCase):
         self.assertEqual(found.controls, (1, 5))
         self.assertIn(Oddity.BIDI_CONTROL, found.oddities)
         self.assertIn(Oddity.TURNED, confusable.inspect("alice\u05d0").oddities)
+        self.assertTrue(confusable.resembles("\u05d0bob", "bob\u05d0"))  # each in a paragraph of its own direction
 
     @spec("mission", "M2")
     def test_others(self) -> None:
@@ -194,8 +195,8 @@ class KeyTests(SynchronousTestCase):
 
     @given(st.text(TRICKY, max_size=20))
     def test_few(self, text: str) -> None:
-        """A name has one to four keys, and resembles itself in any case."""
-        self.assertIn(len(confusable.keys(text)), range(1, 5))
+        """A name has one to five keys, and resembles itself in any case."""
+        self.assertIn(len(confusable.keys(text)), range(1, 6))
         self.assertTrue(confusable.resembles(text, text))
         if text.isascii():
             self.assertTrue(confusable.resembles(text, text.upper()))

@@ -288,6 +288,8 @@ def _allKeys(text: str) -> frozenset[str]:
     else:
         name = _shown(unicodedata.normalize("NFKC", _measured(text))[:LONGEST])  # a ligature may be eighteen letters
         forms = {_lower(_like(_shown(text))), _lower(_like(name)), _lower(name), name.upper()}
+        if bidi.turns(text):  # many clients let each name go its own way
+            forms.add(_lower(_like(bidi.display(text, Direction.FIRST_STRONG))))
     return frozenset(" ".join(_like(form).split()) for form in forms)
 
 
@@ -308,8 +310,8 @@ def keys(text: str) -> frozenset[str]:
     """
     By what a name is found among those that resemble it: two names resemble each other if they have a key in common.
 
-    There are one to four: what the name is drawn like as it is, in small letters and in capitals. They are meant to be
-    stored and indexed. They depend on L{ucd.UNICODE}: keep that with them.
+    There are one to five: what the name is drawn like as it is, in small letters, in capitals, and in a paragraph that
+    goes its way. They are meant to be stored and indexed. They depend on L{ucd.UNICODE}: keep that with them.
     """
     return _keys(text)
 
