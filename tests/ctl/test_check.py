@@ -12,6 +12,7 @@ import time
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ctl.servers import folderFor
+from tests.marks import spec
 from xmppd.ctl.check import Findings, check
 from xmppd.trust.selfsigned import makeCertificate
 
@@ -131,6 +132,18 @@ class CheckTests(SynchronousTestCase):
         self.assertIn("guest.remote: true is more than the profile allows: Strangers can", relaxed)
         self.assertWarning(self.found(new='registration = "open"'), "spammers")
         self.assertWarning(self.found("[tls]", "[tls]\nrequire_c2s = false"), "plain text")
+
+    @spec("mission", "T2")
+    def test_servers(self) -> None:
+        """What may go to other servers in the clear, or unproved."""
+        listen = 's2s = ["tcp:0:interface=127.0.0.1"]\n[tls]'
+        self.assertWarning(self.found("[tls]", f"{listen}\nrequire_s2s = false"), "tls.require_s2s")
+        for line, warning in (
+            ('[s2s]\nprooftypes = ["none"]', "s2s.prooftypes"),
+            ('[s2s.peer."lab.example"]\nrequire = false', 's2s.peer."lab.example".require'),
+        ):
+            found = self.found('[tls]\ncertificates = "certs"', f'{listen}\ncertificates = "certs"\n{line}')
+            self.assertWarning(found, warning)
         self.assertWarning(self.found(new="[limits]\nenabled = false"), "benchmarks")
         self.assertWarning(self.found('c2s = ["tcp:0:interface=127.0.0.1"]', ""), "no client")
         self.assertWarning(self.found("[tls]", 'component = ["tcp:0"]\n[tls]'), "loopback")

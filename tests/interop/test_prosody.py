@@ -267,6 +267,20 @@ class ProsodyTests(SynchronousTestCase):
         romeo, _ = world.people()
         self.bounced(romeo, "remote-server-not-found")
 
+    @spec("XEP-0198", "3", "4")
+    def test_acknowledgements(self) -> None:
+        """Both acknowledge what has come."""
+        world = self.world(modules='"smacks";')
+        romeo, juliet = world.people()
+        self.talk(romeo, juliet)
+        time.sleep(1.5)
+        self.talk(romeo, juliet)
+        time.sleep(1.5)
+        world.prosody.stop()
+        waitFor(self, lambda: not world.streams())
+        self.bounced(romeo, "remote-server-timeout")
+        self.assertEqual([each.get("type") for each in romeo.heard if each.get("id") == "m1"], [])
+
     def test_theyAreStrict(self) -> None:
         """Prosody wants certificates and gets ours."""
         self.talk(*self.world(secure="true").people())

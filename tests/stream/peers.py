@@ -69,6 +69,7 @@ class FakePremises:
         self.heard: list[tuple[str, str]] = []
         self.spoken: list[tuple[str, str]] = []
         self.stanzas: list[Stanza] = []
+        self.back: list[Stanza] = []
         self.over: list[ServerStream] = []
 
     def isOurs(self, domain: str) -> bool:
@@ -130,6 +131,10 @@ class FakePremises:
     def received(self, stream: ServerStream, stanza: Stanza) -> None:
         """See Premises."""
         self.stanzas.append(stanza)
+
+    def returned(self, stanza: Stanza) -> None:
+        """See Premises."""
+        self.back.append(stanza)
 
     def ended(self, stream: ServerStream) -> None:
         """See Premises."""

@@ -249,6 +249,77 @@ class PairTests(SynchronousTestCase):
         pair.pump()
         self.assertEqual((pair.right.paused, pair.out.opened.called), (0, True))
 
+    def acknowledging(self) -> Pair:
+        """A pair that is authorised by SASL and acknowledges."""
+        pair = self.pair()
+        pair.them.verdicts[OURS] = PKIX
+        pair.connect()
+        pair.authorise()
+        self.assertIn(b"<enabled", pair.right.all)
+        return pair
+
+    @spec("XEP-0198", "3", "4")
+    def test_acknowledged(self) -> None:
+        """What was acknowledged doesn't come back."""
+        pair = self.acknowledging()
+        for _ in range(3):
+            pair.out.transmit(message())
+        pair.pump()
+        pair.clock.advance(1)
+        pair.pump()
+        self.assertIn(b"h='3'", pair.right.all)
+        pair.out.transmit(message())
+        pair.out.connectionLost()
+        self.assertEqual((len(pair.them.stanzas), len(pair.us.back)), (3, 1))
+
+    @spec("XEP-0198", "4")
+    def test_lastWord(self) -> None:
+        """Whoever ends a stream says before how much has come."""
+        pair = self.acknowledging()
+        pair.out.transmit(message())
+        pair.pump()
+        pair.into.close()
+        pair.pump()
+        self.assertEqual(pair.us.back, [])
+
+    def test_lost(self) -> None:
+        """Only so much is kept; what is acknowledged of the rest counts for nothing."""
+        pair = self.pair()
+        pair.us.limits = replace(pair.us.limits, managementQueue=2)
+        pair.them.verdicts[OURS] = PKIX
+        pair.connect()
+        pair.authorise()
+        for _ in range(5):
+            pair.out.transmit(message())
+        pair.pump()
+        pair.clock.advance(1)
+        pair.pump()
+        pair.out.connectionLost()
+        self.assertEqual(pair.us.back, [])
+
+    @spec("XEP-0198", "4")
+    def test_badCounts(self) -> None:
+        """More than was sent, and no number."""
+        for count in ("2", "-1", "x", ""):
+            pair = self.acknowledging()
+            pair.out.transmit(message())
+            pair.pump()
+            pair.right.write(f"<a xmlns='urn:xmpp:sm:3' h='{count}'/>".encode())
+            pair.pump()
+            self.assertTrue(pair.out.closed, count)
+            self.assertEqual(len(pair.us.back), 1)
+
+    @spec("XEP-0198", "3", "5")
+    def test_managementOutOfTurn(self) -> None:
+        """C{<enable/>} twice, C{<resume/>}: C{<failed/>}; before anything is proved likewise."""
+        pair = self.acknowledging()
+        pair.right.all = b""
+        for element in ("<enable xmlns='urn:xmpp:sm:3'/>", "<resume xmlns='urn:xmpp:sm:3' h='0' previd='x'/>"):
+            pair.left.write(element.encode())
+            pair.pump()
+        self.assertEqual(pair.right.all.count(b"<failed"), 2)
+        self.assertFalse(pair.out.closed)
+
     def test_languageAndForeignNamespaces(self) -> None:
         """What names the content namespace of clients arrives as the same."""
         pair = self.pair().connect()

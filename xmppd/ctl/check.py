@@ -108,12 +108,32 @@ def configurationWarnings(config: Configuration) -> Iterator[str]:
         if not endpoint.startswith("unix:") and re.search(r"interface=(127\.|\\:\\:1)", endpoint) is None:
             yield f"{file}: listen.component: {endpoint} is no loopback address, and components have no TLS"
     yield from webWarnings(config)
+    yield from peerWarnings(config)
     yield from hostWarnings(config)
     secrets = bool(config.components) or re.search(r"//[^/@]*:[^/@]+@", config.store.url) is not None
     if secrets and file.stat().st_mode & stat.S_IROTH:
         yield f"{file}: everybody can read the secrets in it; chmod o-r {file}"
     if config.data.exists() and config.data.stat().st_mode & 0o022:
         yield f"{config.data}: others than the server may write to it; chmod go-w {config.data}"
+
+
+def peerWarnings(config: Configuration) -> Iterator[str]:
+    """The same of other servers."""
+    file, listen, s2s = config.file, config.listen, config.s2s
+    if not (listen.s2s or listen.s2sTls):
+        if s2s.enabled:
+            yield f"{file}: listen.s2s: no server can connect, so few will take what ours sends"
+        else:
+            return
+    policies = {"": (config.tls.requireS2s, s2s.prooftypes)}
+    for name, each in s2s.peer.items():
+        policies[name] = (config.tls.requireS2s if each.require is None else each.require, each.prooftypes or ())
+    for name, (require, prooftypes) in policies.items():
+        key = f's2s.peer."{name}"' if name else "s2s"
+        if not require:
+            yield f"{file}: {key if name else 'tls'}.require{'' if name else '_s2s'}: stanzas may pass in plain text"
+        if "none" in prooftypes:
+            yield f"{file}: {key}.prooftypes: whoever says that it is another server is believed"
 
 
 def webWarnings(config: Configuration) -> Iterator[str]:

@@ -170,6 +170,9 @@ class _Nothing:
     def arrived(self, stanza: Stanza) -> None:
         """See L{xmppd.net.peers.Exchange}."""
 
+    def returned(self, stanza: Stanza) -> None:
+        """See L{xmppd.net.peers.Exchange}."""
+
 
 class Explorer(Peers):
     """Tries domains out."""

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from xmppd.config import Configuration
 from xmppd.ixmppd import IClock, IEntropy
 from xmppd.net.admission import Admission
+from xmppd.net.histories import Histories
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
 from xmppd.net.posh import Places
@@ -76,6 +77,9 @@ class Exchange(Protocol):
     def arrived(self, stanza: Stanza) -> None:
         """A stanza has come. Per stanza."""
 
+    def returned(self, stanza: Stanza) -> None:
+        """A stanza has perhaps not arrived."""
+
 
 class Peers:
     """
@@ -90,6 +94,7 @@ class Peers:
     @ivar streams: all streams.
     @ivar connections: all connections.
     @ivar secret: what dialback keys are made of.
+    @ivar histories: what domains have shown, or None.
     """
 
     def __init__(
@@ -102,8 +107,10 @@ class Peers:
         serverTLS: ServerTLS | None,
         admission: Admission,
         turns: Turns,
+        histories: Histories | None = None,
     ) -> None:
         """
+        @param histories: remembers what domains show; None: nobody does.
         @raise CertificateError: the configured authorities can't be used.
         """
         s2s = config.s2s
@@ -117,6 +124,7 @@ class Peers:
         self.streams: set[ServerStream] = set()
         self.connections: set[Any] = set()
         self.requireTLS = True
+        self.histories = histories
         self._reactor = reactor
         self._exchange = exchange
         self._peerTLS = PeerTLS(serverTLS, isOurs, s2s.authorities)
@@ -189,6 +197,8 @@ class Peers:
         proofs = await self._proofs(stream, remote)
         verdict = decide(remote, proofs, self.policies.of(remote), stream.tls)
         log.info("s2s judged: {verdict}", verdict=verdict.summary(), address=stream.address, stream=stream.id)
+        if self.histories is not None and stream.direction == "out":
+            self.histories.saw(verdict, False)
         return verdict
 
     async def _proofs(self, stream: ServerStream, remote: str) -> list[Proof]:
@@ -423,6 +433,9 @@ class Peers:
 
     def hears(self, stream: ServerStream, local: str, remote: str) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
+        verdict: Any = stream.heard[remote, local]
+        if self.histories is not None and stream.direction == "in":
+            self.histories.saw(verdict, True)
 
     def speaks(self, stream: ServerStream, local: str, remote: str) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
@@ -431,6 +444,10 @@ class Peers:
     def received(self, stream: ServerStream, stanza: Stanza) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
         self._exchange.arrived(stanza)
+
+    def returned(self, stanza: Stanza) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        self._exchange.returned(stanza)
 
     def ended(self, stream: ServerStream) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
@@ -455,7 +472,7 @@ class Peers:
             if stream.direction != "out" or not isinstance(stream, OutgoingStream) or not stream.opened.called:
                 continue
             patience = self.idleSeconds if stream.spoken else VERIFYING_SECONDS
-            if patience and silent > patience:
+            if patience and silent > patience and not stream.acks.kept:
                 stream.close()
         self.start()
 

@@ -251,6 +251,11 @@ class Remote:
         reason = "The other server could not be reached in time."
         self.failed(link.local, link.remote, StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, reason))
 
+    def returned(self, stanza: Stanza) -> None:
+        """A stanza whose stream has broken before it was acknowledged."""
+        reason = "The connection to the other server broke. It may have arrived."
+        self._refuse(stanza, StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, reason))
+
     # --- in
 
     def arrived(self, stanza: Stanza) -> None:

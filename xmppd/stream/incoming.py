@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
+from xmppd.stream.acks import NAMES
 from xmppd.stream.dialback import RESULT, VERIFY
 from xmppd.stream.s2s import BIDI, ERROR, Premises, ServerStream, Verdict
 from xmppd.wire import ns
@@ -125,6 +126,8 @@ class IncomingStream(ServerStream):
             features += f"<mechanisms xmlns='{ns.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
         if self.premises.bidi and not self.bidi:
             features += f"<bidi xmlns='{ns.BIDI_FEATURE}'/>"
+        if self.authenticated:
+            features += f"<sm xmlns='{ns.STREAM_MANAGEMENT}'/>"
         if not self._lacksTLS():
             features += f"<dialback xmlns='{ns.DIALBACK_FEATURE}'><errors/></dialback>"
         self.write(f"<stream:features>{features}</stream:features>".encode())
@@ -258,6 +261,7 @@ class IncomingStream(ServerStream):
         BIDI: _agreeOnBidi,
         RESULT: ServerStream._element,
         VERIFY: ServerStream._element,
+        **dict.fromkeys(NAMES, ServerStream._element),
         ERROR: ServerStream._peerError,
     }
 

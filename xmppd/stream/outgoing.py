@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from xmppd.stream.acks import FEATURE, NAMES
 from xmppd.stream.dialback import RESULT, VERIFY
 from xmppd.stream.s2s import ERROR, Premises, ServerStream, Verdict
 from xmppd.wire import ns
@@ -144,7 +145,7 @@ class OutgoingStream(ServerStream):
         self._dialsBack = self._dialsBack or DIALBACK in names
         self.piggybacks = self._dialsBack and any(child.name == "errors" for child in within(features, DIALBACK))
         if self._authorising is not None:  # this is the stream after SASL
-            self._authorised()
+            self._authorised(FEATURE in names)
             return
         self._external = "EXTERNAL" in mechanisms and self.tls is not None
         self._offersBidi = f"{ns.BIDI_FEATURE} bidi" in names and self.premises.bidi
@@ -257,11 +258,13 @@ class OutgoingStream(ServerStream):
         self._nowReady()
         self._dialBack(self.local).chainDeferred(authorising)
 
-    def _authorised(self) -> None:
-        """SASL has succeeded, and the stream was begun anew."""
+    def _authorised(self, acknowledges: bool) -> None:
+        """SASL has succeeded, and the stream was begun anew; perhaps by a peer that acknowledges what it takes."""
         authorising, self._authorising = self._authorising, None
         assert authorising is not None
         self._nowReady()
+        if acknowledges:
+            self.acks.enable()
         self._useFor(self.local)
         authorising.callback(None)
 
@@ -277,7 +280,7 @@ class OutgoingStream(ServerStream):
         if isinstance(event, Stanza) and event.kind:
             self._stanza(event)
             return
-        stanza = self._due(event, RESULT, VERIFY)
+        stanza = self._due(event, RESULT, VERIFY, *NAMES)
         if stanza is not None:
             self._element(stanza)
 

@@ -32,6 +32,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.ixmppd import IClock, IEntropy, IStreamTransport, TLSFacts
+from xmppd.stream.acks import NAMES, Acknowledgements
 from xmppd.stream.dialback import RESULT, VERIFY, Dialback
 from xmppd.wire import ns
 from xmppd.wire.element import DEPTH, escapeAttribute
@@ -146,6 +147,9 @@ class Premises(Protocol):
     def received(self, stream: ServerStream, stanza: Stanza) -> None:
         """A stanza of a pair that is heard. Per stanza."""
 
+    def returned(self, stanza: Stanza) -> None:
+        """A stanza that was sent and has perhaps not arrived, when its stream has ended."""
+
     def ended(self, stream: ServerStream) -> None:
         """The stream is over; C{stream.failure} says why, if there is a reason."""
 
@@ -202,6 +206,7 @@ class ServerStream:
         self.stanzasOut = 0
         self.used = premises.clock.seconds()
         self.dialback = Dialback(self)
+        self.acks = Acknowledgements(self)
         self._headerSent = False
         self._waits = 0
         self._backlog: list[Event] = []
@@ -419,6 +424,8 @@ class ServerStream:
             self._unheard(source, target)
         self.used = self.clock.seconds()
         self.premises.received(self, stanza)
+        if self.acks.inbound is not None:
+            self.acks.inbound += 1
 
     def _unheard(self, source: str, target: str) -> None:
         """
@@ -439,6 +446,8 @@ class ServerStream:
         """Something that is no stanza."""
         if stanza.name in (RESULT, VERIFY):
             self.dialback.received(stanza)
+        elif stanza.name in NAMES:
+            self.acks.received(stanza)
         else:
             raise StreamError(StreamCondition.UNSUPPORTED_STANZA_TYPE)
 
@@ -462,6 +471,8 @@ class ServerStream:
         self.stanzasOut += 1
         self.used = self.clock.seconds()
         self.transport.write(stanza.forNamespace(ns.SERVER))
+        if self.acks.kept is not None:
+            self.acks.sent(stanza)
 
     # --- TLS
 
@@ -512,6 +523,7 @@ class ServerStream:
         if self._parser is not None:
             if not self._headerSent:
                 self._sendHeader()
+            self.acks.answer()
             self.write((b"" if error is None else error.toBytes()) + b"</stream:stream>")
         self._over()
         self.transport.loseConnection()
@@ -536,4 +548,7 @@ class ServerStream:
         if self.failure is None:
             self.failure = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "The stream has ended.")
         self.dialback.ended(self.failure)
+        unacknowledged = self.acks.ended()
         self.premises.ended(self)
+        for stanza in unacknowledged:
+            self.premises.returned(stanza)
