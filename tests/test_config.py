@@ -441,6 +441,45 @@ class WebTests(ConfigurationTestCase):
         self.assertEqual(list(wrongs), ["listen.proxy_protocol"])
 
 
+class ServersTests(ConfigurationTestCase):
+    """C{[s2s]}."""
+
+    def test_values(self) -> None:
+        """What a file may say about other servers."""
+        s2s = self.parse(
+            f"""{SMALLEST}
+            [s2s]
+            deny = ["Spam.example", "*.bad.example"]
+            resolver = "[::1]:5353"
+            prooftypes = ["pkix", "pkix"]
+            [s2s.connect]
+            "A.example" = "10.0.0.1:5269"
+            "b.example" = "tls:[::1]"
+            [s2s.peer."*.Lab.example"]
+            require = false
+            """
+        ).s2s
+        self.assertEqual((s2s.deny, s2s.resolver), (("spam.example", "*.bad.example"), ("::1", 5353)))
+        self.assertEqual(dict(s2s.connect), {"a.example": ("10.0.0.1", 5269, False), "b.example": ("::1", 5269, True)})
+        self.assertEqual(s2s.prooftypes, ("pkix",))
+        peers = {name: (each.require, each.prooftypes) for name, each in s2s.peer.items()}
+        self.assertEqual(peers, {"*.lab.example": (False, None)})
+
+    def test_serverMistakes(self) -> None:
+        """What it may not."""
+        for line, key in (
+            ('resolver = "dns.example"', "s2s.resolver"),
+            ('resolver = "127.0.0.1:0"', "s2s.resolver"),
+            ('prooftypes = ["spf"]', "s2s.prooftypes"),
+            ("prooftypes = []", "s2s.prooftypes"),
+            ('allow = ["*.*"]', "s2s.allow"),
+            ('connect = { "a.example" = "a b" }', "s2s.connect"),
+            ('peer = { "a.example" = { requires = true } }', 's2s.peer."a.example".requires'),
+            ("peers = 1", "s2s.peers"),
+        ):
+            self.assertEqual(list(self.wrongs(f"{SMALLEST}[s2s]\n{line}")), [key], line)
+
+
 class ReferenceTests(ConfigurationTestCase):
     """C{etc/xmppd.toml} is the reference of all options, and true."""
 

@@ -48,6 +48,9 @@ SECONDS: Final = 10
 REMEMBERED: Final = 1000
 """Of how many domains it is kept what they say."""
 
+FETCHING: Final = 50
+"""How many documents are fetched at a time; strangers can ask for them."""
+
 NOTHING_SECONDS: Final = 300.0
 """For how long it is kept that there is nothing."""
 
@@ -77,6 +80,7 @@ class Places:
         self._authorities = authorities
         self._trusted: Any = None
         self._agent: Any = None
+        self._fetching = 0
         self._known: OrderedDict[str, tuple[Material | None, float, str]] = OrderedDict()
 
     async def material(self, domain: str) -> tuple[Material | None, str]:
@@ -92,6 +96,9 @@ class Places:
         return found[0], found[2]
 
     async def _fetched(self, domain: str, now: float) -> tuple[Material | None, float, str]:
+        if self._fetching >= FETCHING:
+            return None, now, "too many POSH documents are being fetched"
+        self._fetching += 1
         fetching: Deferred[Material] = Deferred.fromCoroutine(self._fetch(domain, now))
         fetching.addTimeout(SECONDS, self._reactor)
         try:
@@ -99,6 +106,8 @@ class Places:
         except Exception as problem:
             reason = " ".join(str(problem).split())[:200] if isinstance(problem, POSHError) else "it can't be fetched"
             return None, now + NOTHING_SECONDS, f"there is no POSH document of {domain}: {reason}"
+        finally:
+            self._fetching -= 1
         return material, material.until, ""
 
     async def _fetch(self, domain: str, now: float) -> Material:
