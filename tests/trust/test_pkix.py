@@ -30,7 +30,7 @@ from xmppd.trust.certificatefacts import (
     shownNames,
     shownTime,
 )
-from xmppd.trust.identities import CertificateNames, serviceName, xmppAddress
+from xmppd.trust.identities import CertificateNames, namesFromDER, serviceName, xmppAddress
 from xmppd.trust.ocsp import OCSPStatus
 from xmppd.trust.pkix import (
     CLIENT,
@@ -46,6 +46,7 @@ from xmppd.trust.pkix import (
     provePKIX,
     usableForTLS,
 )
+from xmppd.trust.tlspolicy import serverEndPoint
 from xmppd.trust.verdict import Outcome, Prooftype
 
 ROOT = Authority("root")
@@ -214,6 +215,14 @@ class ProofTests(SynchronousTestCase):
         """Bytes that are no certificate prove nothing."""
         for bad in (b"", b"\x30\x00", b"x" * 100, der(leaf())[:-1], b"\x30" * (certificatefacts.MAX_CERTIFICATE + 1)):
             self.assertFails([Fault.UNREADABLE], Verification((bad,)), "can't be read")
+
+    def test_version(self) -> None:
+        """A certificate of version 2, which OpenSSL takes and cryptography doesn't, proves nothing either."""
+        second = GOOD.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
+        self.assertNotEqual(second, GOOD)
+        self.assertFails([Fault.UNREADABLE], Verification((second,)), "can't be read")
+        self.assertRaises(ValueError, namesFromDER, second)
+        self.assertIsNone(serverEndPoint(second))
 
     def test_untrusted(self) -> None:
         """An unknown issuer and a signature of its own are told apart."""

@@ -75,7 +75,7 @@ def load(der: bytes) -> x509.Certificate:
         raise ValueError("too long for a certificate")
     try:
         return x509.load_der_x509_certificate(der)
-    except (UnsupportedAlgorithm, TypeError) as error:
+    except (UnsupportedAlgorithm, TypeError, x509.InvalidVersion) as error:
         raise ValueError(f"no certificate: {error}") from None
 
 

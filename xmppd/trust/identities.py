@@ -65,7 +65,10 @@ def namesFromDER(der: bytes) -> CertificateNames:
 
     @raise ValueError: these aren't the bytes of a certificate.
     """
-    return namesOf(x509.load_der_x509_certificate(der))
+    try:
+        return namesOf(x509.load_der_x509_certificate(der))
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from None
 
 
 def encodeText(text: str, tag: int) -> bytes:

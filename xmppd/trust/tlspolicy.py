@@ -29,7 +29,7 @@ from weakref import WeakKeyDictionary
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from xmppd.ixmppd import TLSFacts
 from xmppd.trust.certificates import Certificate, CertificateError, Problem
@@ -177,13 +177,14 @@ def tlsFacts(connection: SSL.Connection, certificateDER: bytes | None = None) ->
     if certificateDER is None:
         own = connection.get_certificate(as_cryptography=True)
         certificateDER = b"" if own is None else own.public_bytes(serialization.Encoding.DER)
-    peer = connection.get_peer_certificate(as_cryptography=True)
+    # As it came: cryptography refuses to read some that OpenSSL takes.
+    peer = connection.get_peer_certificate()
     serverName = connection.get_servername()
     return TLSFacts(
         version=connection.get_protocol_version_name(),
         cipher=connection.get_cipher_name() or "",
         channelBindings=channelBindings(connection, certificateDER),
-        peerCertificate=None if peer is None else peer.public_bytes(serialization.Encoding.DER),
+        peerCertificate=None if peer is None else crypto.dump_certificate(crypto.FILETYPE_ASN1, peer),
         peerVerified=peer is not None and peerVerified(connection),
         serverName=None if serverName is None else serverName.decode("ascii", "replace"),
         alpn=connection.get_alpn_proto_negotiated().decode("ascii", "replace") or None,
@@ -229,7 +230,7 @@ def serverEndPoint(certificateDER: bytes) -> bytes | None:
         return None
     try:
         algorithm = x509.load_der_x509_certificate(certificateDER).signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
     if algorithm is None:
         return None
