@@ -1,0 +1,115 @@
+"""Tests of L{xmppd.net.peers} and L{xmppd.net.peerpolicy}; L{tests.interop.test_prosody} tries the whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from twisted.internet.error import ConnectionRefusedError
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.marks import spec
+from tests.server import ServerCase
+from tests.stream.peers import End
+from xmppd.config import parse
+from xmppd.net.peerpolicy import lasting, limitsOfServers, policiesOf
+from xmppd.net.peers import peerFacts
+from xmppd.stream.incoming import IncomingStream
+from xmppd.trust.verdict import Prooftype
+from xmppd.wire.errors import StanzaCondition
+
+SMALLEST = 'data = "d"\n[host."example.org"]\n'
+
+
+class PolicyTests(SynchronousTestCase):
+    """From the configuration to policies."""
+
+    def parsed(self, text: str) -> Any:
+        """A configuration."""
+        return parse(SMALLEST + text, "x.toml")
+
+    @spec("mission", "T2", "T9")
+    def test_defaults(self) -> None:
+        """TLS is a must; any proof but none is good."""
+        policy = policiesOf(self.parsed("")).of("example.net")
+        self.assertTrue(policy.requireEncryption and policy.mayDialBack)
+        self.assertIsNone(policy.unwanted)
+        self.assertEqual(set(Prooftype) - policy.prooftypes, {Prooftype.NONE})
+
+    def test_lists(self) -> None:
+        """Who is wanted."""
+        policies = policiesOf(self.parsed('[s2s]\nallow = ["*.münchen.example", "a.example"]\ndeny = ["a.example"]'))
+        self.assertIsNone(policies.of("chat.xn--mnchen-3ya.example").unwanted)
+        self.assertIsNotNone(policies.of("a.example").unwanted)
+        self.assertIsNotNone(policies.of("b.example").unwanted)
+
+    def test_single(self) -> None:
+        """What is otherwise for one."""
+        text = '[tls]\nrequire_s2s = false\n[s2s]\nprooftypes = ["pkix"]\n[s2s.peer."a.example"]\nrequire = true'
+        policies = policiesOf(self.parsed(text))
+        self.assertEqual(policies.of("a.example").requireEncryption, True)
+        self.assertEqual(policies.of("b.example").requireEncryption, False)
+        self.assertEqual(policies.of("a.example").prooftypes, {Prooftype.PKIX})
+
+    def test_limits(self) -> None:
+        """Paces are those of servers, and can be switched off as all others."""
+        self.assertEqual(limitsOfServers(self.parsed("")).stanzasPerSecond, 2000)
+        off = limitsOfServers(self.parsed("[limits]\nenabled = false"))
+        self.assertEqual((off.stanzasPerSecond, off.bytesPerSecond), (0, 0))
+
+    def test_lasting(self) -> None:
+        """What can't change while the server runs."""
+        one, other = self.parsed("").s2s, self.parsed('[s2s]\nbidi = false\nallow = ["a.example"]').s2s
+        self.assertEqual(lasting(other, one), ["bidi"])
+
+
+class PeersTests(ServerCase):
+    """Streams of a whole server in memory, without a network."""
+
+    def setUp(self) -> None:
+        more = '[s2s]\nresolver = "127.0.0.1:53"\n[s2s.connect]\n"montague.example" = "192.0.2.5:5269"'
+        self.server = self.serve(tls=True, requireTLS=False, more=more, listen='s2s = ["tcp:5269"]')
+        self.peers: Any = self.server.server.peers
+        self.romeo = self.server.login("romeo", "orchard")
+
+    def dialled(self) -> list[tuple[str, int]]:
+        """Where it has connected to."""
+        return [(each[0], each[1]) for each in self.server.reactor.tcpClients]
+
+    def test_dials(self) -> None:
+        """A stanza makes it connect; that the connection fails comes back to its sender."""
+        self.romeo.send("<message to='juliet@montague.example' id='1'><body>hi</body></message>")
+        self.server.pump()
+        self.assertEqual(self.dialled(), [("192.0.2.5", 5269)])
+        factory = self.server.reactor.tcpClients[0][2]
+        factory.clientConnectionFailed(None, Failure(ConnectionRefusedError()))
+        self.server.pump()
+        self.assertError(self.romeo.one(), "remote-server-timeout", "wait")
+
+    def test_notFound(self) -> None:
+        """Nobody knows where that is."""
+        self.romeo.send("<message to='juliet@nowhere.example' id='1'><body>hi</body></message>")
+        self.server.pump()
+        self.assertError(self.romeo.one(), "remote-server-not-found", "cancel")
+
+    def test_reload(self) -> None:
+        """Policies change with a reload; what can't is told."""
+        config = self.server.server.config
+        s2s = dataclasses.replace(config.s2s, deny=("montague.example",), bidi=False)
+        outcome = self.server.server.reload(dataclasses.replace(config, s2s=s2s))
+        self.assertEqual(self.peers.refusal("montague.example"), "the list of denied domains has montague.example")
+        self.assertTrue(any("s2s.bidi" in line for line in outcome.remarks), outcome)
+        self.romeo.send("<message to='juliet@montague.example' id='1'><body>hi</body></message>")
+        self.server.pump()
+        self.assertError(self.romeo.one(), "not-allowed")
+
+    def test_facts(self) -> None:
+        """What is told of a stream that has proved nothing yet."""
+        end: Any = End()
+        end.tlsConnection = None
+        stream = IncomingStream(end, self.peers)
+        facts = peerFacts(stream)
+        self.assertEqual((facts["state"], facts["proof"], facts["pairs"]), ("login", None, []))
+        stream.connectionLost()
+        self.assertEqual(stream.failure.condition, StanzaCondition.REMOTE_SERVER_TIMEOUT)
