@@ -46,6 +46,7 @@ from xmppd.hooks import Feature
 from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
+from xmppd.net.histories import Histories
 from xmppd.net.http import ALPN, WebFactory
 from xmppd.net.peerpolicy import lasting
 from xmppd.net.peers import Peers
@@ -264,7 +265,7 @@ class Server:
         hosts, isOurs = {**self.hosts, **self.serviceHosts}, router.destinations.__contains__
         self.remote = router.remote = Remote(router, hosts.get, self.clock, config.s2s, SystemRandom().random)
         try:
-            shared = (self.tls, self.admission, self.turns)
+            shared = (self.tls, self.admission, self.turns, Histories(self.store, self.clock, self.hosts))
             return Peers(self.reactor, self.entropy, config, isOurs, self.remote, *shared)
         except CertificateError as error:
             raise CannotStart(EX_CONFIG, *(str(problem) for problem in error.problems)) from None

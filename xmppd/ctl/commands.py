@@ -26,7 +26,7 @@ from xmppd.ixmppd import IHost, IInvitations, ISession
 from xmppd.net.peers import peerFacts
 from xmppd.net.tcpinfo import trafficOf
 from xmppd.wire.errors import StanzaCondition, StanzaError
-from xmppd.wire.jid import JID
+from xmppd.wire.jid import JID, JIDMalformed, prepareDomain
 
 if TYPE_CHECKING:
     from xmppd.tap import Server
@@ -41,6 +41,7 @@ class Commands:
         self._commands: dict[str, Callable[[Arguments], Awaitable[Any]]] = {
             "status": self.status,
             "streams": self.streams,
+            "dna history": self.dnaHistory,
             "session list": self.sessionList,
             "session end": self.sessionEnd,
             "user add": self.userAdd,
@@ -135,7 +136,7 @@ class Commands:
             if key.startswith("~"):
                 return self._hibernating(each, now)
             entry = self._connection(each, now)
-            return {**entry, **peerFacts(each.stream)} if each in peers else entry
+            return {**entry, **peerFacts(each.stream), "change": self._change(each.stream)} if each in peers else entry
 
         return page(found, textOf(arguments, "after", ""), entry)
 
@@ -157,14 +158,40 @@ class Commands:
             "mechanism": getattr(stream, "mechanism", None),
             "direction": None,
             "proof": None,
+            "change": None,
             "in": traffic.bytesIn if traffic is not None else stream.bytesIn,
             "out": traffic.bytesOut if traffic is not None else None,
             "age": round(now - connection.since, 1),
             "idle": round(traffic.idle, 1) if traffic is not None else None,
         }
 
+    def _change(self, stream: Any) -> dict[str, Any] | None:
+        """The last warning about the domain at the other end, if it was seen with one."""
+        peers = self._server.peers
+        histories = peers.histories if peers is not None else None
+        warned = histories.warned.get(stream.remote) if histories is not None else None
+        return None if warned is None else warned.facts()
+
+    async def dnaHistory(self, arguments: Arguments) -> dict[str, Any]:
+        """A page of the domains that were seen; with C{domain}, what it has shown."""
+        peers = self._server.peers
+        if peers is None or peers.histories is None:
+            raise CommandError(EX_UNAVAILABLE, "nothing is exchanged with other servers; see [s2s] in docs/s2s.rst")
+        histories = peers.histories
+        if "domain" not in arguments:
+            found = [(domain, domain) for domain in await histories.domains()]
+            return page(found, textOf(arguments, "after", ""), lambda _, domain: {"domain": domain})
+        try:
+            domain = prepareDomain(textOf(arguments, "domain"))
+        except JIDMalformed:
+            raise CommandError(EX_DATAERR, "that is no domain; write something like example.org") from None
+        history = await histories.of(domain)
+        if not history.sightings:
+            raise CommandError(EX_NOHOST, f"{domain} was never seen; try it out: xmppctl dna explain {domain}")
+        return {"domain": domain, **history.facts()}
+
     def _hibernating(self, session: ISession, now: float) -> dict[str, Any]:
-        unknown = ("id", "address", "tls", "cipher", "mechanism", "direction", "proof", "in", "out", "idle")
+        unknown = ("id", "address", "tls", "cipher", "mechanism", "direction", "proof", "change", "in", "out", "idle")
         absent = dict.fromkeys(unknown)
         age = round(now - session.created, 1)
         return {**absent, "jid": session.full, "state": "hibernating", "age": age}

@@ -351,10 +351,12 @@ def _runs(target: Target) -> bool:
 def streams(target: Target, asJSON: bool) -> None:
     """Every connection: who, from where, which TLS, how authenticated; and sessions that wait to be resumed."""
     items = list(target.client.pages("streams"))
-    headings = ("ID", "ADDRESS", "JID", "STATE", "TLS", "CIPHER", "MECHANISM", "PROOF", "IN", "OUT", "AGE", "IDLE")
+    secured = ("TLS", "CIPHER", "MECHANISM", "PROOF", "CHANGED")
+    headings = ("ID", "ADDRESS", "JID", "STATE", *secured, "IN", "OUT", "AGE", "IDLE")
     rows = [
         (
             *(each[key] for key in ("id", "address", "jid", "state", "tls", "cipher", "mechanism", "proof")),
+            " ".join((each["change"] or {}).get("changes", ())) or None,
             *(octets(each[key]) for key in ("in", "out")),
             *(span(each[key]) for key in ("age", "idle")),
         )

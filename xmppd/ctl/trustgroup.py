@@ -13,6 +13,7 @@ import click
 
 from xmppd.ctl.exits import EX_CONFIG, EX_UNAVAILABLE, complain
 from xmppd.ctl.logs import printable
+from xmppd.ctl.tables import cell, day, table
 
 if TYPE_CHECKING:
     from xmppd.config import Configuration
@@ -39,6 +40,7 @@ def join(root: click.Group, check: click.Group, asJSON: Decorator, show: Show) -
 
     _addPublish(dna, asJSON, show)
     _addExplain(dna, asJSON, show)
+    _addHistory(dna, asJSON, show)
 
 
 def _addCheck(check: click.Group, asJSON: Decorator, show: Show) -> None:
@@ -88,6 +90,41 @@ def _addExplain(dna: click.Group, asJSON: Decorator, show: Show) -> None:
         found = explained(loaded(target), domain, local)
         show(found.facts(), asJSON, "\n".join(map(printable, found.text().splitlines())))
         return 0 if found.accepted else EX_UNAVAILABLE
+
+
+def _addHistory(dna: click.Group, asJSON: Decorator, show: Show) -> None:
+    @dna.command("history")
+    @click.argument("domain", required=False)
+    @asJSON
+    @click.pass_obj
+    def history(target: Any, domain: str | None, asJSON: bool) -> None:
+        """What a domain has shown over time, and what was warned of; or the domains that were seen."""
+        if domain is None:
+            items = list(target.client.pages("dna history"))
+            show(items, asJSON, "\n".join(cell(each["domain"]) for each in items) or "There are none.")
+            return
+        answer = target.client.ask("dna history", domain=domain)
+        show(answer, asJSON, historyText(answer))
+
+
+def historyText(answer: dict[str, Any]) -> str:
+    """The history of a domain for people, the latest first."""
+    rows = [
+        (
+            "it to us" if each["incoming"] else "we to it",
+            *(day(each[key]) for key in ("first_seen", "last_seen")),
+            each["prooftype"],
+            each["authority"] or None,
+            day(each["not_after"]) if each["sha256"] else None,
+            each["sha256"] or "no certificate",
+            each["public_key_sha256"] or None,
+        )
+        for each in answer["sightings"]
+    ]
+    headings = ("WHO CALLED", "FIRST (UTC)", "LAST (UTC)", "PROOF", "ISSUED BY", "EXPIRES (UTC)")
+    lines = [table((*headings, "SHA-256", "KEY SHA-256"), rows)]
+    lines += [f"{day(each['at'])}: {' '.join(each['changes'])}: {cell(each['text'])}" for each in answer["warnings"]]
+    return "\n".join(lines)
 
 
 @contextmanager

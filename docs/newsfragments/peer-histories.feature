@@ -1,0 +1,1 @@
+The server remembers the certificates of other domains over restarts; keys and authorities that change out of turn, older certificates that come back and weaker proofs are told to administrators by message, log, ``xmppctl streams`` and ``xmppctl dna history``.

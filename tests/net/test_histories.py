@@ -1,0 +1,191 @@
+"""L{xmppd.net.histories}: what is remembered and told, with a store that outlives the server."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from cryptography import x509
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.marks import spec
+from tests.trust.authority import DAY, NOW, Authority, curveKey, der
+from xmppd.ixmppd import StoreUnavailable, TLSFacts
+from xmppd.net import histories
+from xmppd.net.histories import KIND, OWNER, Histories, History, historyOf
+from xmppd.store.memory import MemoryStore
+from xmppd.trust.history import Change
+from xmppd.trust.verdict import PeerPolicy, Prooftype, Verdict, decide, failed, held
+
+KEYS = [curveKey(), curveKey()]
+OURS = Authority("Encrypt Us")
+
+
+def certificate(key: int = 0, authority: Authority = OURS, start: float = NOW) -> bytes:
+    """A certificate of the domain."""
+    return der(authority.sign(KEYS[key], [x509.DNSName("example.net")], start=start, end=start + 90 * DAY))
+
+
+FIRST, RENEWED, OTHER = certificate(), certificate(), certificate(1)
+
+
+def verdict(shown: bytes, domain: str = "example.net", proof: Prooftype = Prooftype.PKIX, good: bool = True) -> Verdict:
+    """What was found out about a peer."""
+    proofs = [(held if good else failed)(proof, "because")]
+    return decide(domain, proofs, PeerPolicy(), TLSFacts("TLSv1.3", "x", peerCertificate=shown))
+
+
+@spec("mission", "T13")
+@spec("RFC 7590", "3.6")
+class HistoriesTests(SynchronousTestCase):
+    """L{Histories}."""
+
+    def setUp(self) -> None:
+        self.store = MemoryStore()
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.told: list[Any] = []
+        self.logged: list[str] = []
+        self.restart()
+
+        def observe(event: Any) -> None:
+            if event["log_namespace"] == "xmppd.s2s" and event["log_level"].name == "warn":
+                self.logged.append(event["log_format"].format(**event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+
+    def restart(self) -> None:
+        """Another server on the same store."""
+        router = SimpleNamespace(route=self.told.append)
+        config = SimpleNamespace(admins=("admin@example.org", "admin@elsewhere.example"))
+        host: Any = SimpleNamespace(domain="example.org", config=config, router=router)
+        self.histories = Histories(self.store, self.clock, {"example.org": host})
+
+    def saw(self, found: Verdict, incoming: bool = False) -> None:
+        """A handshake has ended."""
+        seen = self.histories.saw(found, incoming)
+        if seen is not None:
+            self.successResultOf(seen)
+
+    def history(self, domain: str = "example.net") -> History:
+        """What is remembered."""
+        return self.successResultOf(Deferred.fromCoroutine(self.histories.of(domain)))
+
+    def test_first(self) -> None:
+        """The first time is remembered and not told; the same again isn't even written, until an hour has passed."""
+        self.saw(verdict(FIRST))
+        self.assertEqual((len(self.history().sightings), self.told, self.logged), (1, [], []))
+        written = self.history()
+        self.clock.advance(60)
+        self.saw(verdict(FIRST))
+        self.assertEqual(self.history(), written)
+        self.clock.advance(DAY)
+        self.saw(verdict(FIRST))
+        self.assertEqual(self.history().sightings[0].lastSeen, NOW + 60 + DAY)
+        self.assertEqual(self.history().sightings[0].firstSeen, NOW)
+
+    def test_renewed(self) -> None:
+        """A new certificate for the same key is no news."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(RENEWED))
+        self.assertEqual((len(self.history().sightings), self.told), (2, []))
+
+    def test_overRestart(self) -> None:
+        """A new key long before it was due is told though the server was restarted; then it is known."""
+        self.saw(verdict(FIRST))
+        self.restart()
+        self.clock.advance(DAY)
+        self.saw(verdict(OTHER))
+        self.assertEqual([each.attrs["to"] for each in self.told], ["admin@example.org", "admin@elsewhere.example"])
+        self.assertEqual(self.told[0].attrs["from"], "example.org")
+        text = self.told[0].element().children[0].text
+        self.assertIn("example.net", text)
+        self.assertIn("would have been valid until", text)
+        self.assertEqual(len(self.logged), 1)
+        self.assertIn("changes=early new-key", self.logged[0])
+        warned = self.history().warnings[0]
+        self.assertEqual(warned.changes, (Change.EARLY, Change.NEW_KEY))
+        self.restart()
+        self.assertEqual(self.histories.warned, {})
+        self.saw(verdict(OTHER))
+        self.assertEqual(len(self.told), 2)
+        self.assertEqual(self.histories.warned["example.net"], warned)
+
+    def test_weaker(self) -> None:
+        """A weaker proof is told, also of a stream that was refused, if it was we who called."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(FIRST, good=False))
+        self.assertIn("weaker-proof", self.logged[0])
+
+    def test_strangers(self) -> None:
+        """Whoever calls, says it is somebody, and is refused, is no sighting."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER, good=False), incoming=True)
+        self.assertEqual((len(self.history().sightings), self.told), (1, []))
+
+    def test_directions(self) -> None:
+        """A domain may show something else when it calls."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER), incoming=True)
+        self.assertEqual((len(self.history().sightings), self.told), (2, []))
+
+    def test_notTooOften(self) -> None:
+        """One domain is told of once an hour, all together no more often than twenty times; the log has all."""
+        for _ in range(3):
+            self.saw(verdict(FIRST))
+            self.saw(verdict(OTHER))
+        self.assertEqual(len(self.told), 2)
+        self.assertEqual(len(self.logged), 5)
+        for number in range(40):
+            self.saw(verdict(FIRST, f"a{number}.example"))
+            self.saw(verdict(OTHER, f"a{number}.example"))
+        self.assertEqual(len(self.told), 2 * histories.MOST_TOLD)
+        self.clock.advance(2 * histories.TELLING)
+        self.saw(verdict(FIRST))
+        self.assertEqual(len(self.told), 2 * histories.MOST_TOLD + 2)
+
+    def test_bound(self) -> None:
+        """Domains that come in masses drive each other out, and none that has been known for longer."""
+        self.patch(histories, "MOST_DOMAINS", 3)
+        self.saw(verdict(FIRST))
+        self.clock.advance(DAY)
+        self.saw(verdict(FIRST))
+        for number in range(20):
+            self.clock.advance(1)
+            self.saw(verdict(FIRST, f"a{number}.example"))
+        found = self.successResultOf(self.store.facts.all(OWNER, KIND))
+        self.assertEqual(len(found), 3)
+        self.assertIn("example.net", found)
+        self.assertEqual(set(self.successResultOf(Deferred.fromCoroutine(self.histories.domains()))), set(found))
+
+    def test_damaged(self) -> None:
+        """A fact that can't be read is one that is forgotten."""
+        for value in (b"", b"[]", b'{"sightings": [{}], "warnings": []}', b"\xff"):
+            self.assertEqual(historyOf(value), History())
+
+    def test_disk(self) -> None:
+        """A store that refuses is logged; what comes later is remembered."""
+        def refuse(*arguments: Any) -> Any:
+            raise StoreUnavailable("the disk is full")
+
+        put = self.store.facts.put
+        self.store.facts.put = refuse  # type: ignore[method-assign]
+        self.saw(verdict(FIRST))
+        self.assertIn("the disk is full", self.logged[0])
+        self.store.facts.put = put  # type: ignore[method-assign]
+        self.saw(verdict(FIRST))
+        self.assertEqual(len(self.history().sightings), 1)
+
+    def test_masses(self) -> None:
+        """No more wait for the store than there is room for."""
+        self.patch(histories, "MOST_WAITING", 1)
+        waiting: Deferred[Any] = Deferred()
+        self.store.facts.all = lambda owner, kind: waiting  # type: ignore[method-assign]
+        self.histories.saw(verdict(FIRST), False)
+        self.assertIsNone(self.histories.saw(verdict(FIRST), False))
+        waiting.callback({})
+        self.assertEqual(len(self.history().sightings), 1)

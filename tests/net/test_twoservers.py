@@ -1,0 +1,116 @@
+"""Two real servers of ours on loopback, one of which changes its certificate while the other is restarted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography import x509
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from tests.ctl.servers import folderFor
+from tests.doubles import CountingEntropy
+from tests.marks import spec
+from tests.trust.authority import ALWAYS, Authority, curveKey, keyPEM, pem
+from xmppd.config import parse
+from xmppd.ctl.commands import Commands
+from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST
+from xmppd.ctl.socket import CommandError
+from xmppd.ctl.trustgroup import historyText
+from xmppd.net import rest
+from xmppd.store.memory import MemoryStore
+from xmppd.tap import Server
+from xmppd.wire.stanza import build
+
+CONFIGURATION = """
+data = "data-OWN"
+[listen]
+s2s_tls = ["tcp:0:interface=127.0.0.1"]
+[tls]
+certificates = "certs-OWN"
+[store]
+url = "memory:"
+[s2s]
+authorities = "ca.pem"
+[s2s.connect]
+ROUTE
+[host."OWN"]
+admins = ["admin@OWN"]
+"""
+
+
+@spec("mission", "T10", "T11", "T12", "T13")
+class TwoServersTests(TestCase):
+    """What each knows of the other."""
+
+    async def setUp(self) -> None:
+        self.patch(rest, "REST_SECONDS", 0.01)
+        self.folder = folderFor(self)
+        self.authorities = [Authority("Encrypt Us"), Authority("Somebody Else")]
+        (self.folder / "ca.pem").write_bytes(pem(*(each.certificate for each in self.authorities)))
+        self.addCleanup(deferLater, reactor, 0.05)
+        for domain in ("example.org", "example.net"):
+            self.issue(domain, 0)
+        self.net = await self.start("example.net", "", MemoryStore())
+        self.port = self.net.listeners.ports[0][2].getHost().port
+        self.store = MemoryStore()
+
+    def issue(self, domain: str, authority: int) -> None:
+        """Put a certificate for a domain where its server looks."""
+        key = curveKey()
+        leaf = self.authorities[authority].sign(key, [x509.DNSName(domain)], start=0, end=ALWAYS)
+        path = self.folder / f"certs-{domain}" / f"{domain}.pem"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(keyPEM(key) + pem(leaf))
+        path.chmod(0o600)
+
+    async def start(self, domain: str, route: str, store: MemoryStore) -> Server:
+        """A server that runs."""
+        text = CONFIGURATION.replace("OWN", domain).replace("ROUTE", route)
+        server = Server(parse(text, str(self.folder / "xmppd.toml")), reactor, store, CountingEntropy())
+        server.service.startService()
+        await server.service.started
+        self.addCleanup(server.service.stopService)
+        return server
+
+    async def meet(self) -> list[dict[str, Any]]:
+        """Start the other server, write to somebody over there, and answer the streams as xmppctl shows them."""
+        route = f'"example.net" = "tls:127.0.0.1:{self.port}"'
+        server = self.org = await self.start("example.org", route, self.store)
+        server.router.route(build("message", {"from": "a@example.org", "to": "b@example.net"}))
+        items: list[dict[str, Any]] = []
+        for _ in range(200):
+            items = (await Commands(server).streams({}))["items"]
+            if any(pair["out"] for each in items for pair in each.get("pairs") or ()):
+                break
+            await deferLater(reactor, 0.02)  # type: ignore[arg-type]
+        return items
+
+    async def test_changed(self) -> None:
+        """
+        Both streams' facts are there to see; and another key from another authority is told, over a restart, by log,
+        message and xmppctl.
+        """
+        (stream,) = await self.meet()
+        self.assertEqual((stream["proof"], stream["tls"], stream["change"]), ("PKIX", "TLSv1.3", None))
+        histories = self.net.peers and self.net.peers.histories
+        assert histories is not None
+        (seen,) = (await histories.of("example.org")).sightings
+        self.assertEqual((seen.incoming, str(seen.prooftype)), (True, "PKIX"))
+        await self.org.service.stopService()
+
+        self.issue("example.net", 1)
+        assert self.net.tls is not None
+        self.net.tls.reload(self.folder / "certs-example.net")
+        (stream,) = await self.meet()
+        self.assertIn("new-issuer", stream["change"]["changes"])
+        commands = Commands(self.org)
+        self.assertEqual((await commands("dna history", {}))["items"], [{"domain": "example.net"}])
+        answer = await commands("dna history", {"domain": "example.net"})
+        self.assertEqual(len(answer["sightings"]), 2)
+        self.assertIn("new-issuer", historyText(answer))
+        for domain, status in (("nobody.example", EX_NOHOST), ("a b", EX_DATAERR)):
+            with self.assertRaises(CommandError) as caught:
+                await commands("dna history", {"domain": domain})
+            self.assertEqual(caught.exception.status, status)
