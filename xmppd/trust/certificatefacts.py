@@ -146,7 +146,7 @@ def publicKeyInfo(certificate: x509.Certificate) -> bytes:
 def _publicKeyInfoBytes(tbs: bytes) -> bytes:
     """The SubjectPublicKeyInfo inside a TBSCertificate (RFC 5280 section 4.1): the sixth field after version."""
     position, end = _element(tbs, 0, len(tbs))
-    if tbs[position] == 0xA0:
+    if tbs[position:end].startswith(b"\xa0"):
         position = _element(tbs, position, end)[1]
     for _ in range(5):  # serialNumber, signature, issuer, validity, subject
         position = _element(tbs, position, end)[1]
