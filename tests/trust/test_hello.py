@@ -6,7 +6,16 @@ from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.trust.handshakes import ownContext
-from xmppd.trust.hello import BAD_SUITES, EXTENDED_MASTER_SECRET, SUITES, VERSIONS, clientHello, readAnswer
+from xmppd.trust.hello import (
+    BAD_SUITES,
+    EXTENDED_MASTER_SECRET,
+    SUITES,
+    VERSIONS,
+    clientHello,
+    isOldAnswer,
+    oldHello,
+    readAnswer,
+)
 
 
 def answerTo(hello: bytes) -> bytes:
@@ -18,7 +27,10 @@ def answerTo(hello: bytes) -> bytes:
         server.do_handshake()
     except SSL.Error:
         pass
-    return server.bio_read(1 << 16)
+    try:
+        return server.bio_read(1 << 16)
+    except SSL.WantReadError:
+        return b""
 
 
 class HelloTests(SynchronousTestCase):
@@ -54,6 +66,14 @@ class HelloTests(SynchronousTestCase):
         """What isn't TLS is told, whatever it is."""
         for data in (b"HTTP/1.1 400 Bad Request", b"\x15\x03\x01\x00\x01\x02", b"\x16\x03\x03\x00\x08\x02\0\0\x04\x03\x03\0\0"):
             self.assertRaises(ValueError, readAnswer, data)
+
+    def test_oldest(self) -> None:
+        """SSL 2.0 isn't understood any more; what would be an answer in it is told from alerts."""
+        self.assertFalse(isOldAnswer(answerTo(oldHello())))
+        self.assertTrue(isOldAnswer(bytes.fromhex("800b0400010002")))
+        self.assertFalse(isOldAnswer(b"\x15\x03\x01\x00\x02\x02\x46"))
+        length = int.from_bytes(oldHello()[:2], "big") & 0x7FFF
+        self.assertEqual(len(oldHello()), length + 2)
 
     def test_bad(self) -> None:
         """What RFC 9325 recommends isn't bad."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from xmppd.trust.hello import (
     VERSIONS,
     Answer,
     clientHello,
+    isOldAnswer,
+    oldHello,
     readAnswer,
 )
 from xmppd.trust.openssl import maxEarlyData, setGroups
@@ -103,6 +106,16 @@ def doorsOf(ports: Iterable[Mapping[str, Any]], domain: str) -> list[Door]:
     return doors
 
 
+def _source(door: Door) -> tuple[str, int] | None:
+    """
+    Where to come from. On Linux, loopback has many addresses: by one for each port, connections don't count for other
+    programs on this machine, nor for each other.
+    """
+    if not sys.platform.startswith("linux") or not door.host.startswith("127."):
+        return None
+    return f"127.53.{door.port >> 8}.{door.port & 255}", 0
+
+
 def _reachable(host: str) -> str:
     """An address to connect to, for one to listen on."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
@@ -115,7 +128,7 @@ def probe(door: Door, seconds: Callable[[], float] = time.monotonic) -> tuple[Li
     @param seconds: a clock for the bounds.
     """
     service, direct, _ = SERVICES[door.option]
-    nothing = ListenerFacts(door.name, service, direct, domain=door.domain, untried=frozenset({"SSLv2"}))
+    nothing = ListenerFacts(door.name, service, direct, domain=door.domain)
     try:
         return Probe(door, seconds).facts(nothing), None
     except (NotReached, OSError) as error:
@@ -185,7 +198,23 @@ class Probe:
             if answer is not None and answer.version == number:
                 answers[name] = answer
         newest = {"TLSv1.3"} if self._accepts(version=SSL.TLS1_3_VERSION) else set()
-        return frozenset({*answers, *newest}), answers
+        oldest = {"SSLv2"} if self._acceptsOldest() else set()
+        return frozenset({*oldest, *answers, *newest}), answers
+
+    def _acceptsOldest(self) -> bool:
+        """Whether it accepts SSL 2.0."""
+        with self._connect() as sock:
+            data = b""
+            try:
+                sock.sendall(oldHello())
+                while len(data) < 3:
+                    more = sock.recv(MOST)
+                    if not more:
+                        return False
+                    data += more
+            except ConnectionError:
+                return False
+            return isOldAnswer(data)
 
     def _suites(self) -> tuple[str, ...]:
         """One good suite of TLS 1.2, and all bad ones."""
@@ -259,7 +288,8 @@ class Probe:
 
     def _connect(self) -> socket.socket:
         """A connection on which TLS can begin."""
-        sock = socket.create_connection((self._door.host, self._door.port), self._left())
+        door = self._door
+        sock = socket.create_connection((door.host, door.port), self._left(), _source(door))
         try:
             if not self._door.direct:
                 self._startTLS(sock)

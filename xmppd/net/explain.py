@@ -130,7 +130,8 @@ class Explanation:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterable[str]:
-        word = "counts" if self.believed else "doesn't count: it isn't on loopback, so DANE can prove nothing"
+        why = "it is neither on loopback nor declared trusted, so DANE proves nothing"
+        word = "counts" if self.believed else f"doesn't count: {why}"
         yield f"what the resolver says about DNSSEC {word}"
         if self.routed:
             yield "the configuration says where the domain is; the DNS isn't asked for that"

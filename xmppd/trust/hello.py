@@ -129,6 +129,18 @@ def clientHello(
     return struct.pack(">BH", 22, min(version, 0x0301)) + _vector(2, message)
 
 
+def oldHello() -> bytes:
+    """A hello of SSL 2.0, which looks different (RFC 6101 appendix E.1)."""
+    suites = bytes.fromhex("0100800200800300800400800500800600400700c0")
+    body = struct.pack(">BHHHH", 1, 2, len(suites), 0, 16) + suites + bytes(range(16))
+    return struct.pack(">H", 0x8000 | len(body)) + body
+
+
+def isOldAnswer(data: bytes) -> bool:
+    """Whether a server has answered with a hello of SSL 2.0; at least three octets have to be there."""
+    return len(data) > 2 and bool(data[0] & 0x80) and data[2] == 4
+
+
 def _extensions(version: int, name: str, groups: Iterable[int], protocols: Sequence[bytes]) -> Iterable[bytes]:
     """The extensions of a hello."""
     if name:
