@@ -226,6 +226,7 @@ class World:
         require: str = "",
         ours: str | None = DOMAIN,
         theirs: str | None = PEER,
+        until: float = ALWAYS,
         expected: tuple[str, ...] = (),
         **prosody: str,
     ) -> None:
@@ -234,6 +235,7 @@ class World:
         @param require: lines for C{[tls]}.
         @param ours: the name in our certificate; None: it is signed by itself.
         @param theirs: the name in the other's.
+        @param until: how long that is valid, in seconds since the epoch.
         @param expected: what may appear in lines of our log that would be mistakes otherwise.
         @param prosody: for its configuration.
         """
@@ -251,8 +253,8 @@ class World:
         self.prosody = Prosody(folder / "prosody", self.authority, self.names, **prosody)
         pem = self._certificate(DOMAIN, ours)
         (folder / "xmppd" / "certs" / f"{DOMAIN}.pem").write_text(pem[0] + pem[1])
-        certificate, key = self._certificate(PEER, theirs)
-        good = (ours, theirs) == (DOMAIN, PEER)
+        certificate, key = self._certificate(PEER, theirs, until)
+        good = (ours, theirs, until) == (DOMAIN, PEER, ALWAYS)
         self.peerCertificate = certificate
         self.trusted = folder / "prosody" / "ca.pem" if good else None
         (folder / "prosody" / "certs" / f"{PEER}.crt").write_text(certificate)
@@ -271,7 +273,7 @@ class World:
         self.prosody.start()
         test.addCleanup(self._end, expected)
 
-    def _certificate(self, domain: str, name: str | None) -> tuple[str, str]:
+    def _certificate(self, domain: str, name: str | None, until: float = ALWAYS) -> tuple[str, str]:
         """Certificate and key as PEM."""
         from cryptography import x509
 
@@ -280,7 +282,7 @@ class World:
         key = curveKey()
         authority = Authority("Nobody Knows") if name is None else self.authority
         names = [x509.DNSName(name or domain), x509.DNSName(f"*.{name or domain}")]
-        leaf = authority.sign(key, names, start=0, end=ALWAYS)
+        leaf = authority.sign(key, names, start=0, end=until)
         return pem(leaf).decode(), keyPEM(key).decode()
 
     def _end(self, expected: tuple[str, ...]) -> None:

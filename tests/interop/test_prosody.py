@@ -234,6 +234,22 @@ class ProsodyTests(SynchronousTestCase):
         juliet.expect(lambda each: each.get("id") == "m2" and each.get("type") == "error")
         self.assertEqual(self.facts("direction"), [])
 
+    @spec("RFC 6120", "13.7.2")
+    @spec("mission", "T7")
+    def test_expired(self) -> None:
+        """A certificate that was good once: refused where one is wanted, and no better than dialback elsewhere."""
+        options: dict[str, Any] = {"until": 1_000_000_000.0, "expected": ("s2s changed",)}
+        romeo, _ = self.world(section='prooftypes = ["pkix"]', **options).people()
+        self.bounced(romeo, "remote-server-not-found")
+        self.talk(*self.world(**options).people())
+        self.assertEqual(self.facts("direction", "proof"), [("in", "dialback"), ("out", "dialback")])
+
+    @spec("RFC 6120", "5.4.3.3", "13.7.2")
+    def test_selfSigned(self) -> None:
+        """Certificates nobody vouches for, where one is wanted."""
+        romeo, _ = self.world(theirs=None, section='prooftypes = ["pkix"]').people()
+        self.bounced(romeo, "remote-server-not-found")
+
     @spec("mission", "T9")
     def test_wrongNameWeakly(self) -> None:
         """The same, and a policy that dialback is good enough for."""
