@@ -71,7 +71,7 @@ from xmppd.stream.binding import BIND, Binding, refuseSecondBinding
 from xmppd.stream.component import Component, ComponentStream
 from xmppd.stream.starttls import StartTLS
 from xmppd.trust.certificates import Certificate, CertificateError, findCertificate, loadCertificates
-from xmppd.trust.identities import namesFromDER
+from xmppd.trust.identities import certifiedAddresses
 from xmppd.trust.tlspolicy import TLSPolicy
 from xmppd.wire.errors import StreamCondition, StreamError
 
@@ -523,11 +523,6 @@ class Server:
                 if getattr(wanted.hosts[domain], name) != getattr(self.hosts[domain].config, name)
             ]
         return lines
-
-
-def certifiedAddresses(der: bytes) -> tuple[str, ...]:
-    """The JIDs a certificate names (XEP-0178)."""
-    return namesFromDER(der).xmppAddresses
 
 
 def makeStore(config: Configuration, reactor: Any) -> IStore:

@@ -73,6 +73,7 @@ class IdentitiesTests(SynchronousTestCase):
     def test_noCertificate(self) -> None:
         """Bytes that are no certificate raise ValueError."""
         self.assertRaises(ValueError, namesFromDER, b"nonsense")
+        self.assertEqual(identities.certifiedAddresses(b"nonsense"), ())
 
     def test_tooLong(self) -> None:
         """A name over 65,535 octets isn't encoded."""

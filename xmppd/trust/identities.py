@@ -71,6 +71,14 @@ def namesFromDER(der: bytes) -> CertificateNames:
         raise ValueError(str(error)) from None
 
 
+def certifiedAddresses(der: bytes) -> tuple[str, ...]:
+    """The JIDs that a certificate names (XEP-0178); none if it can't be read, though its chain holds."""
+    try:
+        return namesFromDER(der).xmppAddresses
+    except ValueError:
+        return ()
+
+
 def encodeText(text: str, tag: int) -> bytes:
     """
     The DER of a short string, as an otherName's value.

@@ -136,6 +136,7 @@ def decrypt(connection: SSL.Connection, data: bytes) -> tuple[bytes, bool]:
         if piece and lib.BIO_write(connection._into_ssl, piece, len(piece)) != len(piece):
             raise SSL.Error([("BIO routines", "", "out of memory")])
         while True:
+            lib.ERR_clear_error()  # another connection's error would be taken for this one's
             count = lib.SSL_read(ssl, _plain, _CHUNK)
             if count > 0:
                 parts.append(_plainView[:count])
