@@ -7,6 +7,8 @@ what guests may send.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from zope.interface import implementer
 
 from xmppd.hooks import Feature, Spec
@@ -32,19 +34,29 @@ class StreamLimits:
     def advertise(self, stream: IClientStream) -> bytes:
         """See L{IStreamFeature} (section 3.1)."""
         limits = self._host.limits
-        told = {"max-bytes": limits.stanzaBytes}
         if "authenticated" not in stream.facts:
-            told = {"max-bytes": min(limits.stanzaBytes, limits.unauthenticatedBytes)}
-        elif stream.account is not None and stream.account.anonymous and self._host.guests is not None:
-            told = {"max-bytes": min(limits.stanzaBytes, self._host.guests.allowed.stanzaBytes)}
-        if "authenticated" in stream.facts and limits.idleSeconds:
-            told["idle-seconds"] = limits.idleSeconds
-        children = tuple(Element(name, ns.STREAM_LIMITS, {}, (str(most),)) for name, most in told.items())
-        return Element("limits", ns.STREAM_LIMITS, {}, children).toBytes()
+            return told(min(limits.stanzaBytes, limits.unauthenticatedBytes), 0)
+        most = limits.stanzaBytes
+        if stream.account is not None and stream.account.anonymous and self._host.guests is not None:
+            most = min(most, self._host.guests.allowed.stanzaBytes)
+        return told(most, int(limits.idleSeconds))
 
     def negotiate(self, stream: IClientStream, stanza: Stanza) -> None:
         """See L{IStreamFeature}: there is nothing to negotiate."""
         raise StanzaError(StanzaCondition.FEATURE_NOT_IMPLEMENTED)
+
+
+@lru_cache(64)
+def told(most: int, silence: int) -> bytes:
+    """
+    The feature.
+
+    @param most: octets of an element.
+    @param silence: after how many seconds of it a connection is looked after; 0 for never.
+    """
+    values = {"max-bytes": most, "idle-seconds": silence}
+    children = tuple(Element(name, ns.STREAM_LIMITS, {}, (str(value),)) for name, value in values.items() if value)
+    return Element("limits", ns.STREAM_LIMITS, {}, children).toBytes()
 
 
 def join(host: IHost) -> None:

@@ -144,6 +144,8 @@ class StreamHeader:
         @raise StreamError: unsupported-version, for something that is no version.
         """
         text = self.attrs.get("version")
+        if text == "1.0":
+            return (1, 0)
         if text is None:
             return (0, 9)
         major, dot, minor = text.partition(".")
