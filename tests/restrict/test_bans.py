@@ -164,6 +164,15 @@ class BanTests(GuestCase):
         failure = self.failureResultOf(self.door.ban("192.0.2.3", "x"), StanzaError)
         self.assertEqual(failure.value.condition, "resource-constraint")
 
+    def test_moderatorsBound(self) -> None:
+        """Moderators can't use up the bans of administrators."""
+        self.patch(bans, "MOST", 2)
+        self.guests()
+        self.ban("192.0.2.1", most=60.0)
+        failure = self.failureResultOf(self.door.ban("192.0.2.2", "x", most=60.0), StanzaError)
+        self.assertEqual(failure.value.condition, "resource-constraint")
+        self.ban("192.0.2.2")
+
     def test_storeFails(self) -> None:
         """A ban that can't be kept holds for now, and whoever bans hears of it; the guest is gone in any case."""
         store = FailingStore()

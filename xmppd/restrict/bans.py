@@ -76,17 +76,20 @@ class Bans:
         self._forget()
         return sorted(self._bans.values(), key=lambda ban: ban.expires)
 
-    async def add(self, address: str, seconds: float, by: str, guest: str, reason: str) -> Ban:
+    async def add(
+        self, address: str, seconds: float, by: str, guest: str, reason: str, moderating: bool = False
+    ) -> Ban:
         """
         Ban an address; a ban that is there is replaced. Holds when this returns, and over a restart.
 
+        @param moderating: a moderator bans, not an administrator: half of the bans are kept for those.
         @raise StanzaError: resource-constraint: there are too many.
         @raise StoreUnavailable: it could not be kept; it holds nevertheless until a restart.
         """
         self._forget()
         now = self._host.clock.seconds()
         ban = Ban(self.idOf(address), now, now + seconds, by, guest, reason[:LONGEST_REASON])
-        if len(self._bans) >= MOST and ban.id not in self._bans:
+        if len(self._bans) >= (MOST // 2 if moderating else MOST) and ban.id not in self._bans:
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "There are too many bans.")
         self._bans[ban.id] = ban
         await self._host.facts.put(self._host.domain, KIND, ban.id, _toBytes(ban))

@@ -158,7 +158,7 @@ class Guests:
         if most is not None:
             seconds = min(seconds, most)
         try:
-            ban = await self._bans.add(crowd.key, seconds, by, guest, reason)
+            ban = await self._bans.add(crowd.key, seconds, by, guest, reason, moderating=most is not None)
         except StoreUnavailable:
             self._expel(crowd)
             raise
