@@ -124,6 +124,7 @@ class LeavingTests(ServerCase):
         last = [each for each in rooms if each.tag.endswith("message")][-1]
         (item,) = last.iter("{http://jabber.org/protocol/muc#user}item")
         self.assertEqual((item.get("jid"), item.get("affiliation"), item.get("role")), (self.bare, "none", "none"))
+        self.assertIsNotNone(last.find("{urn:xmpp:hints}no-store"), "nobody's archive is to remember")
 
     def test_cut(self) -> None:
         """The connection is lost, without stream management."""

@@ -14,6 +14,7 @@ from xmppd.features.xep0045_muc.affiliations import Affiliation, Role
 from xmppd.features.xep0045_muc.encoding import Fan, X, item, made, userX
 from xmppd.features.xep0045_muc.rooms import Room
 from xmppd.ixmppd import Departure
+from xmppd.wire import ns
 from xmppd.wire.errors import StanzaError
 
 if TYPE_CHECKING:
@@ -55,9 +56,10 @@ class Departures:
 
     def _tell(self, room: Room, bare: str) -> None:
         """Tell those who may know of the affiliations of who isn't there."""
-        inner = userX(item(Affiliation.NONE, Role.NONE, bare))
+        # No archive is to remember somebody by the news that nothing is left of him.
+        inner = userX(item(Affiliation.NONE, Role.NONE, bare)) + f"<no-store xmlns='{ns.HINTS}'/>".encode()
         attrs = {"from": room.jid, "id": self._service.host.entropy.token()}
-        fan = Fan(made("message", attrs, inner, (X,)))
+        fan = Fan(made("message", attrs, inner, (X, f"{ns.HINTS} no-store")))
         for seat in room.audience:
             if room.seesJIDs(seat.occupant):
                 seat.give(fan)
