@@ -9,7 +9,7 @@ What comes back as an error ends the subscription that it was for, if the error 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -151,13 +151,15 @@ class Notices:
         subscribers = self._subscribers(node, pending)
         if not subscribers:
             return
+        # Who has several subscriptions is told which one it was, also if the others didn't want this (section 7.1.2.4).
+        held = Counter(each.jid for each in node.subscriptions if each.state == "subscribed")
         judged = await self._shelf.judged(node)
         vetoed = await self._shelf.profile.veto(node.owner)
         for number, (jid, subscriptions) in enumerate(subscribers.items(), 1):
             if judged(bareOf(jid)) is not None:
                 await self._lost(node, subscriptions)
             elif jid not in told and (vetoed is None or not vetoed(jid)):
-                several = notated and len(subscriptions) > 1
+                several = notated and held[jid] > 1
                 one = notice.also(subIds(each.subid for each in subscriptions)) if several else notice
                 self._host.router.route(one.to(jid))
             await self._breathe(number)

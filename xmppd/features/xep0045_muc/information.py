@@ -112,8 +112,6 @@ class Information:
         features |= {ns.DISCO_INFO, ns.DISCO_ITEMS, ns.COMMANDS, MODERATION_NS, HATS_NS, VOICE}
         if self._service.archive is not None and room.config.logging:
             features.update(self._service.archive.namespaces)
-        if self._service.archive is not None and room.config.logging:
-            features.update(self._service.archive.namespaces)
         if self._service.options.registration != "closed":
             features.add(ns.REGISTER)
         return DiscoInfo((identity,), tuple(sorted(features)), (roomInfo(room),)).toElement(node)
