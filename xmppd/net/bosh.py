@@ -22,11 +22,11 @@ from xmppd.net.site import Held, plain
 from xmppd.net.turns import Turns
 from xmppd.stream.bosh import BoshSession, terminal
 from xmppd.stream.boshterms import CONTENT, LAST_RID, Agreed, number
+from xmppd.stream.bounds import parserLimits
 from xmppd.wire.bosh import BadBody, Body, readBody
 from xmppd.wire.element import DEPTH
 from xmppd.wire.jid import JIDMalformed, parse
 from xmppd.wire.origins import Origins
-from xmppd.wire.xmlstream import ParserLimits
 
 log = Logger(namespace="xmppd.bosh")
 
@@ -147,20 +147,8 @@ class Bosh:
     def act(self, request: WebRequest, data: bytes) -> WebResponse | Deferred[WebResponse]:
         """Act on a whole request."""
         headers = corsHeaders(request)
-        limits = self._reception.limits
         try:
-            body = readBody(
-                data,
-                ParserLimits(
-                    stanzaBytes=limits.stanzaBytes,
-                    headBytes=limits.headBytes,
-                    depth=min(limits.depth, DEPTH - 1),
-                    children=limits.children,
-                    elements=limits.elements,
-                    attributes=limits.attributes,
-                    namespaces=limits.namespaces,
-                ),
-            )
+            body = readBody(data, parserLimits(self._reception.limits, DEPTH - 1))
         except BadBody as error:
             log.info("bad body: address={address} reason={reason}", address=request.address, reason=str(error))
             return self._ended(headers, "bad-request")

@@ -38,12 +38,13 @@ from xmppd.ixmppd import (
     IStreamTransport,
     TLSFacts,
 )
+from xmppd.stream.bounds import parserLimits
 from xmppd.wire import ns
-from xmppd.wire.element import DEPTH, escapeAttribute
+from xmppd.wire.element import escapeAttribute
 from xmppd.wire.errors import PeerError, SASLError, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, parse
 from xmppd.wire.stanza import Stanza
-from xmppd.wire.xmlstream import Event, ParserLimits, StreamEnd, StreamHeader, XMLStreamParser
+from xmppd.wire.xmlstream import Event, StreamEnd, StreamHeader, XMLStreamParser
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -188,7 +189,7 @@ class ClientStream:
 
     def _newParser(self) -> StreamParser:
         """What turns the client's bytes into events, for one stream until its restart."""
-        return XMLStreamParser(self._parserLimits())
+        return XMLStreamParser(parserLimits(self.reception.limits))
 
     def _opening(self, attributes: str) -> bytes:
         """Our stream header."""
@@ -198,18 +199,6 @@ class ClientStream:
     def _closing(self) -> bytes:
         """The end of our stream."""
         return b"</stream:stream>"
-
-    def _parserLimits(self) -> ParserLimits:
-        limits = self.reception.limits
-        return ParserLimits(
-            stanzaBytes=limits.stanzaBytes,
-            headBytes=limits.headBytes,
-            depth=min(limits.depth, DEPTH),
-            children=limits.children,
-            elements=limits.elements,
-            attributes=limits.attributes,
-            namespaces=limits.namespaces,
-        )
 
     # --- bytes and events
 

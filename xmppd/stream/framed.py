@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from xmppd.ixmppd import IReception, IStreamTransport
+from xmppd.stream.bounds import parserLimits
 from xmppd.stream.c2s import ClientStream
 from xmppd.wire import ns
 from xmppd.wire.element import escapeAttribute
@@ -48,7 +49,7 @@ class FramedStream(ClientStream):
         super().unread(b"".join(map(inStream, messagesIn(waiting))))
 
     def _newParser(self) -> FrameParser:
-        return FrameParser(self._parserLimits())
+        return FrameParser(parserLimits(self.reception.limits))
 
     def _opening(self, attributes: str) -> bytes:
         return f"<open xmlns='{ns.FRAMING}'{attributes}/>".encode()

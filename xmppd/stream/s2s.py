@@ -33,9 +33,10 @@ from twisted.python.failure import Failure
 
 from xmppd.ixmppd import IClock, IEntropy, IStreamTransport, TLSFacts
 from xmppd.stream.acks import NAMES, Acknowledgements
+from xmppd.stream.bounds import parserLimits
 from xmppd.stream.dialback import RESULT, VERIFY, Dialback
 from xmppd.wire import ns
-from xmppd.wire.element import DEPTH, escapeAttribute
+from xmppd.wire.element import escapeAttribute
 from xmppd.wire.errors import (
     PeerError,
     SASLError,
@@ -46,7 +47,7 @@ from xmppd.wire.errors import (
 )
 from xmppd.wire.jid import JIDMalformed, parse, prepareDomain
 from xmppd.wire.stanza import Stanza
-from xmppd.wire.xmlstream import Event, ParserLimits, XMLStreamParser
+from xmppd.wire.xmlstream import Event, XMLStreamParser
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
@@ -222,19 +223,7 @@ class ServerStream:
 
     def _newParser(self) -> XMLStreamParser:
         """What turns the peer's bytes into events, for one stream until its restart."""
-        limits = self.premises.limits
-        return XMLStreamParser(
-            ParserLimits(
-                stanzaBytes=limits.stanzaBytes,
-                headBytes=limits.headBytes,
-                depth=min(limits.depth, DEPTH),
-                children=limits.children,
-                elements=limits.elements,
-                attributes=limits.attributes,
-                namespaces=limits.namespaces,
-            ),
-            frozenset({ns.SERVER}),
-        )
+        return XMLStreamParser(parserLimits(self.premises.limits), frozenset({ns.SERVER}))
 
     # --- bytes and events
 
