@@ -207,15 +207,13 @@ class Streams:
 
     def _check(self) -> None:
         """
-        Let those rest who have been silent for a moment, and ask those whether they are there who have been for long
-        (RFC 6120 section 4.6.4).
+        Ask those whether they are there who have been silent for long (RFC 6120 section 4.6.4). Who is silent for a
+        moment rests already (L{xmppd.net.rest}).
         """
         elapsed = self._reception.clock.seconds() - self._swept
         patience = self._reception.limits.idleSeconds
         for connection in tuple(self._connections):
             connection.silent = silent = connection.silent + elapsed
-            if silent > SWEEP_SECONDS:
-                connection.stream.rest()
             if patience and silent >= patience and not connection.asked and connection.stream.session is not None:
                 connection.asked = True
                 self._askWhetherThere(connection, patience)
