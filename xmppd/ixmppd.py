@@ -1795,24 +1795,3 @@ class IEntropy(Interface):
 
     def uuid() -> str:
         """A random UUID (version 4)."""
-
-
-class IProofType(Interface):
-    """A way to know that a server is who it says; used once per server stream."""
-
-    def prove(domain: str, certificate: Any, address: str) -> Any:
-        """A proof with its reasons."""
-
-
-class IResolver(Interface):
-    """DNS, as far as the server needs it."""
-
-    def srv(name: str) -> Deferred[Sequence[Any]]:
-        """SRV records."""
-
-
-class IFetcher(Interface):
-    """HTTPS documents."""
-
-    def fetch(url: str) -> Deferred[bytes]:
-        """The document."""
