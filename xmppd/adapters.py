@@ -55,7 +55,7 @@ def checkStorage(session: ISession | None, kind: str, size: int) -> None:
     Ask what restricts a session before something is stored on its user's behalf, wherever that is.
 
     @param session: None for users of other servers, whom others restrict.
-    @param kind: one of L{xmppd.config.STORED}.
+    @param kind: one of L{xmppd.guesting.STORED}.
     @param size: in octets.
     @raise StanzaError: it may not be stored.
     """

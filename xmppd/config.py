@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from xmppd import readers
+from xmppd.guesting import PROFILES, GuestConfig
 from xmppd.hooks import Option
 from xmppd.peering import PeerConfig, S2SConfig
 from xmppd.readers import Problem, Reading, option
@@ -216,89 +217,8 @@ PACES = (
 )
 """The fields of L{Limits} that C{enabled = false} sets to 0."""
 
-GUEST_PACES = (
-    "stanzasPerSecond",
-    "bytesPerSecond",
-    "recipientsPerMinute",
-    "refusalsPerMinute",
-    "addressStanzasPerSecond",
-    "addressBytesPerSecond",
-    "addressRecipientsPerMinute",
-    "guestsPerAddress",
-)
-"""The fields of L{GuestConfig} that do so, too."""
-
-STORED = ("private", "vcard", "roster", "pubsub", "registration", "block", "upload", "push")
-"""The kinds of data that guests can be kept from storing."""
-
 CONTACTS = ("abuse", "admin", "feedback", "sales", "security", "status", "support")
 """The roles whose addresses a host can publish (XEP-0157)."""
-
-
-PROFILES = ("public", "private", "specialized")
-"""The profiles of restrictions on guests (XEP-0175 section 2); L{xmppd.restrict.profiles} says what is in them."""
-
-
-@dataclass(frozen=True, slots=True)
-class GuestConfig:
-    """
-    C{[host."DOMAIN".guest]}: what guests may do. None: as the profile has it. 0 means no limit for paces (the fields
-    in L{GUEST_PACES}) and for C{lifetimeSeconds}, else it means none at all.
-
-    @ivar serverResource: whether the server makes up the resource, whatever the client asks for.
-    @ivar remote: whether guests may exchange stanzas with users of other servers.
-    @ivar services: domains of services and components that guests may reach; C{*} for all.
-    @ivar users: bare JIDs of this server's users whom guests may reach; C{*} for all.
-    @ivar stanzasPerSecond: stanzas a guest may send a second in the long run.
-    @ivar burstStanzas: stanzas a guest may send at once after a silence.
-    @ivar bytesPerSecond: octets a guest may send a second in the long run.
-    @ivar burstBytes: octets a guest may send at once after a silence; no less than C{stanzaBytes}.
-    @ivar stanzaBytes: octets of one stanza.
-    @ivar recipientsPerMinute: how many different addresses a guest may write to in a minute.
-    @ivar refusalsPerMinute: how often in a minute the paces may be exceeded before the session ends.
-    @ivar addressStanzasPerSecond: stanzas all guests of one address (IPv6: one /64) may send a second.
-    @ivar addressBytesPerSecond: octets they may send a second.
-    @ivar addressRecipientsPerMinute: how many different addresses they may write to in a minute.
-    @ivar guestsPerAddress: guests from one address at a time.
-    @ivar guestsMax: guests at a time.
-    @ivar resources: sessions of one guest at a time.
-    @ivar rooms: rooms a guest may be in at a time.
-    @ivar bytestreams: SOCKS5 bytestreams a guest may have through this server's proxy at a time.
-    @ivar lifetimeSeconds: after how long a session ends.
-    @ivar warningSeconds: how long before that its user is told.
-    @ivar storage: kinds of data a guest may store; C{*} for all.
-    @ivar storageBytes: octets a guest may write in a session.
-    @ivar waitingBytes: octets that may wait for a client that doesn't acknowledge, or is away and may come back.
-    @ivar banHours: how long a ban lasts if nobody says otherwise.
-    @ivar moderatorBanHours: for how long moderators of rooms may ban at most.
-    """
-
-    serverResource: bool | None = option(readers.flag, None)
-    remote: bool | None = option(readers.flag, None)
-    services: tuple[str, ...] | None = option(readers.starOr(readers.domain), None)
-    users: tuple[str, ...] | None = option(readers.starOr(readers.bareJID), None)
-    stanzasPerSecond: int | None = option(_pace, None)
-    burstStanzas: int | None = option(_count, None)
-    bytesPerSecond: int | None = option(_pace, None)
-    burstBytes: int | None = option(readers.number(10_000), None)
-    stanzaBytes: int | None = option(readers.number(10_000, 64 << 20), None)
-    recipientsPerMinute: int | None = option(_pace, None)
-    refusalsPerMinute: int | None = option(_pace, None)
-    addressStanzasPerSecond: int | None = option(_pace, None)
-    addressBytesPerSecond: int | None = option(_pace, None)
-    addressRecipientsPerMinute: int | None = option(_pace, None)
-    guestsPerAddress: int | None = option(_pace, None)
-    guestsMax: int | None = option(_count, None)
-    resources: int | None = option(_count, None)
-    rooms: int | None = option(readers.number(0), None)
-    bytestreams: int | None = option(readers.number(0), None)
-    lifetimeSeconds: int | None = option(readers.number(60, zero="no end"), None)
-    warningSeconds: int | None = option(readers.number(0), None)
-    storage: tuple[str, ...] | None = option(readers.starOr(readers.choice(*STORED)), None)
-    storageBytes: int | None = option(readers.number(0), None)
-    waitingBytes: int | None = option(readers.number(10_000), None)
-    banHours: int | None = option(readers.number(1, 87_600), None)
-    moderatorBanHours: int | None = option(readers.number(0, 87_600), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,16 +345,18 @@ class Configuration:
     features: Tables = field(default_factory=dict)
 
 
-SECTIONS: Mapping[str, type[Any]] = MappingProxyType({
-    "listen": Listen,
-    "web": WebConfig,
-    "tls": TLSConfig,
-    "limits": Limits,
-    "s2s": S2SConfig,
-    "store": StoreConfig,
-    "log": LogConfig,
-    "control": ControlConfig,
-})
+SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "listen": Listen,
+        "web": WebConfig,
+        "tls": TLSConfig,
+        "limits": Limits,
+        "s2s": S2SConfig,
+        "store": StoreConfig,
+        "log": LogConfig,
+        "control": ControlConfig,
+    }
+)
 """The dataclass of each section that has no name of its own."""
 
 TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({"s2s": ("peer",)})
@@ -493,18 +415,19 @@ def _configuration(reading: Reading, document: dict[str, Any]) -> Configuration:
         values[key] = _section(reading, key, kind, document.get(key, {}))
     values["s2s"] = dataclasses.replace(values["s2s"], peer=_peers(reading, document.get("s2s", {})))
     for key in SERVICES:
-        values[key] = MappingProxyType({
-            domain: MappingProxyType(table) for domain, _, table in _domains(reading, key, document)
-        })
-    values["components"] = MappingProxyType({
-        domain: _component(reading, place, table)
-        for domain, place, table in _domains(reading, "component", document)
-    })
+        values[key] = MappingProxyType(
+            {domain: MappingProxyType(table) for domain, _, table in _domains(reading, key, document)}
+        )
+    values["components"] = MappingProxyType(
+        {domain: _component(reading, place, table) for domain, place, table in _domains(reading, "component", document)}
+    )
     shared = values["features"] = reading.attempt("features", readers.options, document.get("features", {}), {})
-    values["hosts"] = MappingProxyType({
-        domain: _host(reading, place, domain, table, shared)
-        for domain, place, table in _domains(reading, "host", document)
-    })
+    values["hosts"] = MappingProxyType(
+        {
+            domain: _host(reading, place, domain, table, shared)
+            for domain, place, table in _domains(reading, "host", document)
+        }
+    )
     configuration = _completed(Configuration(Path(reading.file).absolute(), _data(reading, document), **values))
     _checkDomains(reading, configuration)
     _checkCertificates(reading, configuration)

@@ -9,7 +9,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
-from xmppd.config import GUEST_PACES, ConfigurationError, GuestConfig, HostConfig, parse
+from xmppd.config import ConfigurationError, HostConfig, parse
+from xmppd.guesting import GUEST_PACES, GuestConfig
 from xmppd.readers import snake
 from xmppd.restrict.profiles import NAMES, PROFILES, PUBLIC, RESTRICTIONS, inForce, review
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from xmppd.config import GUEST_PACES, SERVICES, Configuration, ConfigurationError, GuestConfig, HostConfig
+from xmppd.config import SERVICES, Configuration, ConfigurationError, HostConfig
+from xmppd.guesting import GUEST_PACES, GuestConfig
 from xmppd.readers import Problem, snake, suggestion
 
 PUBLIC: Final = GuestConfig(

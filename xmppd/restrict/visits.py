@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
-from xmppd.config import GuestConfig
+from xmppd.guesting import GuestConfig
 from xmppd.ixmppd import IClientStream, IHost, ISession
 from xmppd.restrict.errors import exceeded
 from xmppd.wire.addresses import counted
