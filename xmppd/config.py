@@ -247,7 +247,7 @@ class HostConfig:
     accounts: bool = option(readers.flag, True)
     registration: str = option(readers.choice("closed", "open", "invite"), "closed")
     guests: str = option(readers.choice("off", *PROFILES), "off")
-    guest: GuestConfig = GuestConfig()
+    guest: GuestConfig = field(default_factory=GuestConfig)
     admins: tuple[str, ...] = option(readers.bareJIDs, ())
     resourceConflict: str = option(readers.choice("replace", "refuse", "rename"), "replace")
     scramIterations: int = option(readers.number(MINIMUM_ITERATIONS, 10_000_000), MINIMUM_ITERATIONS)

@@ -9,13 +9,10 @@ and an exit status after sysexits.h.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
@@ -25,7 +22,6 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IReactorCore, IReactorUNIX
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python import usage
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
@@ -36,10 +32,12 @@ from xmppd.auth.passwords import CHECKED, Passwords
 from xmppd.auth.rounds import Census
 from xmppd.auth.sasl2 import ExtensibleSASL
 from xmppd.config import Configuration, ConfigurationError, HostConfig, checkFeatureOptions, load
-from xmppd.ctl import logs
+from xmppd.ctl import changes, logs
+from xmppd.ctl.changes import Reloaded
 from xmppd.ctl.commands import Commands
-from xmppd.ctl.exits import EX_CONFIG, EX_SOFTWARE, EX_USAGE, CannotStart, explain, leave
+from xmppd.ctl.exits import EX_CONFIG, EX_SOFTWARE, CannotStart, explain, leave
 from xmppd.ctl.folder import DataFolder
+from xmppd.ctl.options import Options
 from xmppd.ctl.process import RunningServer
 from xmppd.ctl.socket import ControlSocket
 from xmppd.hooks import Feature
@@ -48,7 +46,6 @@ from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.histories import Histories
 from xmppd.net.http import ALPN, WebFactory
-from xmppd.net.peerpolicy import lasting
 from xmppd.net.peers import Peers
 from xmppd.net.polling import readDirectly
 from xmppd.net.proxied import proxied
@@ -57,7 +54,6 @@ from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
 from xmppd.net.webclients import mountChat, mountClients
-from xmppd.readers import snake
 from xmppd.restrict import guests, profiles
 from xmppd.route.absence import Absence
 from xmppd.route.host import Host
@@ -83,26 +79,6 @@ THREADS = 2
 
 SWITCH_SECONDS = 0.0005
 """How long the reactor may keep the interpreter when another thread wants it."""
-
-
-STARTING_ONLY = ("data", "listen", "web", "store", "control", "components", "rooms", "pubsub", "upload", "proxy")
-"""The sections that a running server can't take over."""
-
-HOST_STARTING_ONLY = ("accounts", "guests", "scramIterations", "contacts", "features", "disabled")
-"""What of a host a running server can't take over, but that guests are no longer let in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """
-    The outcome of a reload, in lines for people.
-
-    @ivar problems: what is wrong; it stays as it was.
-    @ivar remarks: what else to know: changes that take a restart, certificates that clients won't like.
-    """
-
-    problems: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
 
 
 @implementer(IEntropy)
@@ -435,14 +411,15 @@ class Server:
             checkFeatureOptions(config, {name: feature.options for name, feature in self._found.items()})
             profiles.check(config)
             catalogue.services(self._found, config)
-            services = catalogue.services(self._found, self._running(config))
+            services = catalogue.services(self._found, changes.running(config, self._first))
         except ConfigurationError as error:
             problems += [str(problem) for problem in error.problems]
             config, services = self.config, ()
         problems += self._renewCertificates(config, remarks)
         if config is not self.config:
             self._takeOver(config, services)
-        remarks += self._waitingForRestart()
+        configs = {domain: host.config for domain, host in self.hosts.items()}
+        remarks += changes.waiting(self._wanted, self._first, configs)
         return Reloaded(tuple(problems), tuple(remarks))
 
     def _renewCertificates(self, config: Configuration, remarks: list[str]) -> list[str]:
@@ -459,14 +436,6 @@ class Server:
         remarks += [str(problem) for each in certificates.values() for problem in each.warnings]
         return []
 
-    def _running(self, config: Configuration) -> Configuration:
-        """A new configuration, with the old values of what can't change without a restart."""
-        first = self._first
-        kept: dict[str, Any] = {name: getattr(first, name) for name in STARTING_ONLY}
-        hosts = {domain: self._hostOf(config, domain) for domain in first.hosts}
-        tls = dataclasses.replace(first.tls, certificates=config.tls.certificates if self.tls is not None else None)
-        return dataclasses.replace(config, **kept, hosts=hosts, tls=tls)
-
     def _takeOver(self, config: Configuration, services: Sequence[HostConfig]) -> None:
         """
         Use a new configuration as far as that is possible.
@@ -474,7 +443,7 @@ class Server:
         @param services: what it makes of the services that run; of these only the administrators can change.
         """
         self._wanted = config
-        self.config = self._running(config)
+        self.config = changes.running(config, self._first)
         self.admission.limits = self.reception.limits = config.limits
         if self.peers is not None and self.remote is not None:
             self.peers.reconfigure(self.config)
@@ -486,44 +455,6 @@ class Server:
         for each in services:
             host = self.serviceHosts[each.domain]
             host.reconfigure(dataclasses.replace(host.config, admins=each.admins), config.limits)
-
-    def _hostOf(self, config: Configuration, domain: str) -> HostConfig:
-        """A host's new configuration, with the old values of what can't change without a restart."""
-        first = self._first.hosts[domain]
-        wanted = config.hosts.get(domain, first)
-        kept: dict[str, Any] = {name: getattr(first, name) for name in HOST_STARTING_ONLY}
-        if wanted.guests == "off":
-            kept["guests"] = "off"  # to shut a door is always possible
-        return dataclasses.replace(wanted, **kept)
-
-    def _waitingForRestart(self) -> list[str]:
-        """What the file says and the server doesn't do yet."""
-        wanted, first = self._wanted, self._first
-        remedy = "a restart is needed for this change"
-        lines = [
-            f"{wanted.file}: {'component' if name == 'components' else name}: {remedy}"
-            for name in STARTING_ONLY
-            if getattr(wanted, name) != getattr(first, name)
-            and (wanted.data == first.data or name not in ("store", "control"))  # whose defaults are in there
-        ]
-        for name, key in (("requireC2s", "require_c2s"), ("requireS2s", "require_s2s"), ("clientCa", "client_ca")):
-            if getattr(wanted.tls, name) != getattr(first.tls, name):
-                lines.append(f"{wanted.file}: tls.{key}: {remedy}")
-        lines += [f"{wanted.file}: s2s.{key}: {remedy}" for key in lasting(wanted.s2s, first.s2s)]
-        if (wanted.tls.certificates is None) != (first.tls.certificates is None):
-            lines.append(f"{wanted.file}: tls.certificates: {remedy}")
-        if (wanted.log.format, wanted.log.file) != (first.log.format, first.log.file):
-            lines.append(f"{wanted.file}: log: {remedy}")
-        if set(wanted.hosts) != set(first.hosts):
-            lines.append(f"{wanted.file}: host: a restart is needed to add or remove a host")
-        for domain in wanted.hosts.keys() & first.hosts.keys():
-            lines += [
-                f'{wanted.file}: host."{domain}".{snake(name)}: {remedy}'
-                for name in HOST_STARTING_ONLY
-                if getattr(wanted.hosts[domain], name) != getattr(self.hosts[domain].config, name)
-            ]
-        return lines
-
 
 def makeStore(config: Configuration, reactor: Any) -> IStore:
     """The configured store, not open yet."""
@@ -589,41 +520,6 @@ def usableCertificates(config: Configuration, now: float) -> Mapping[str, Certif
     if lines:
         raise CannotStart(EX_CONFIG, *lines)
     return certificates
-
-
-class Options(usage.Options):
-    """What C{twistd xmppd} takes."""
-
-    optParameters = [["config", "c", None, "The configuration file. Required."]]
-
-    configuration: Configuration | None = None
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """As C{xmppd run} does: a mistake is one line and the exit status of sysexits.h."""
-        try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]
-        except usage.UsageError as error:
-            leave(EX_USAGE, f"{error}{_similarOption(options or ())}; the only option is --config FILE")
-
-    def postOptions(self) -> None:
-        """Read the configuration; everything that is wrong with it is told at once."""
-        if self["config"] is None:
-            raise usage.UsageError("which configuration to run with has not been said")
-        try:
-            self.configuration = load(Path(self["config"]))
-        except ConfigurationError as error:
-            leave(EX_CONFIG, *(str(problem) for problem in error.problems))
-
-
-def _similarOption(arguments: Sequence[str]) -> str:
-    """A suggestion for an option that is none."""
-    known = ("--config", "--help", "--version")
-    for argument in arguments:
-        name = argument.partition("=")[0]
-        if name.startswith("--") and name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            return f" (did you mean {close[0]}?)" if close else ""
-    return ""
 
 
 def makeServer(config: Configuration, reactor: Any) -> Server:

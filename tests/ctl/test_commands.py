@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred
 
 from tests.ctl.servers import ServerCase
 from xmppd.ctl import pages
+from xmppd.ctl.changes import Reloaded
 from xmppd.ctl.commands import Commands
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
 from xmppd.ctl.socket import CommandError
-from xmppd.tap import Reloaded
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
 

@@ -30,7 +30,8 @@ from xmppd.ctl.watching import Watch
 from xmppd.services import Stopped
 
 if TYPE_CHECKING:
-    from xmppd.tap import Reloaded, Server
+    from xmppd.ctl.changes import Reloaded
+    from xmppd.tap import Server
 
 log = Logger(namespace="xmppd")
 
