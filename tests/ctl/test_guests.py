@@ -14,7 +14,9 @@ from tests.ctl.test_commands import CommandsCase
 from tests.marks import spec
 from xmppd.ctl import pages
 from xmppd.ctl.exits import EX_CONFIG, EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
-from xmppd.ctl.main import Target, xmppctlGroup
+from xmppd.ctl.line import Target
+from xmppd.ctl.main import xmppctlGroup
+from xmppd.ctl.socket import CommandError
 
 LISTEN = 'c2s = ["tcp:0:interface=127.0.0.1"]'
 GUESTS = CONFIGURATION.replace('[host."example.org"]', '[host."example.org"]\nguests = "public"')
@@ -134,12 +136,10 @@ class CheckTests(SynchronousTestCase):
             ("stanza_bytes = 100000", "burst_bytes"),
         ):
             text = GUESTS + f'[host."example.org".guest]\n{lines}\n[rooms."rooms.example.org"]\n'
-            said: list[str] = []
-            self.patch(__import__("xmppd.ctl.guestgroup", fromlist=["complain"]), "complain",
-                       lambda *lines, program="", said=said: said.extend(lines))
-            result = self.run_(text)
-            self.assertEqual(result.return_value, EX_CONFIG, lines)
-            self.assertIn(words, " ".join(said))
+            error = self.run_(text).exception
+            assert isinstance(error, CommandError), lines
+            self.assertEqual(error.status, EX_CONFIG, lines)
+            self.assertIn(words, str(error))
 
     def test_start(self) -> None:
         """Such mistakes keep the server from starting, too."""

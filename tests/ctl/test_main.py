@@ -14,7 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from xmppd.ctl import client
 from xmppd.ctl.exits import EX_CONFIG, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE, KINDS, kindOf
-from xmppd.ctl.main import CONFIG, xmppctl, xmppctlGroup
+from xmppd.ctl.line import CONFIG
+from xmppd.ctl.main import xmppctl, xmppctlGroup
 from xmppd.ctl.socket import CommandError
 
 

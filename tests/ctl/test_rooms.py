@@ -15,7 +15,8 @@ from tests.ctl.test_commands import CommandsCase
 from tests.marks import spec
 from xmppd.ctl import pages
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
-from xmppd.ctl.main import Target, xmppctlGroup
+from xmppd.ctl.line import Target
+from xmppd.ctl.main import xmppctlGroup
 from xmppd.ctl.socket import CommandError
 from xmppd.net.c2s import ClientConnection
 

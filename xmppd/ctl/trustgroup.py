@@ -4,107 +4,81 @@ The commands of xmppctl that are about TLS and about who is at the other end: C{
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from xmppd.ctl.exits import EX_CONFIG, EX_UNAVAILABLE, complain
+from xmppd.ctl.exits import EX_UNAVAILABLE, complain
+from xmppd.ctl.line import Commands, Target, asJSON, loaded, show, usable
 from xmppd.ctl.logs import printable
 from xmppd.ctl.tables import cell, day, table
 
-if TYPE_CHECKING:
-    from xmppd.config import Configuration
 
-Decorator = Callable[[Any], Any]
-Show = Callable[[Any, bool, str], None]
+@click.command("tls")
+@click.option("--all", "everything", is_flag=True, help="Show what is well, too.")
+@asJSON
+@click.pass_obj
+def checkTLSCommand(target: Target, everything: bool, asJSON: bool) -> int:
+    """TLS against RFC 9325: configuration, certificates, and the listeners of the running server."""
+    from xmppd.ctl.tlscheck import checkTLS
 
-
-def join(root: click.Group, check: click.Group, asJSON: Decorator, show: Show) -> None:
-    """
-    Add the commands.
-
-    @param root: the group C{xmppctl}.
-    @param check: the group C{check}.
-    @param asJSON: adds what every command takes.
-    @param show: prints a result, for programs or for people.
-    """
-    _addCheck(check, asJSON, show)
-
-    @root.group(cls=type(root))
-    @asJSON
-    def dna(asJSON: bool) -> None:
-        """Domain name associations: how domains are proved, ours to others and others to us (RFC 7712)."""
-
-    _addPublish(dna, asJSON, show)
-    _addExplain(dna, asJSON, show)
-    _addHistory(dna, asJSON, show)
+    with usable():
+        found = checkTLS(loaded(target), _ports(target))
+    show(found.facts(), asJSON, "\n".join(map(printable, found.text(everything).splitlines())))
+    return found.status
 
 
-def _addCheck(check: click.Group, asJSON: Decorator, show: Show) -> None:
-    @check.command("tls")
-    @click.option("--all", "everything", is_flag=True, help="Show what is well, too.")
-    @asJSON
-    @click.pass_obj
-    def checkTLSCommand(target: Any, everything: bool, asJSON: bool) -> int:
-        """TLS against RFC 9325: configuration, certificates, and the listeners of the running server."""
-        from xmppd.ctl.tlscheck import checkTLS
-
-        with usable():
-            found = checkTLS(loaded(target), _ports(target))
-        show(found.facts(), asJSON, "\n".join(map(printable, found.text(everything).splitlines())))
-        return found.status
+@click.group(cls=Commands)
+@asJSON
+def dna(asJSON: bool) -> None:
+    """Domain name associations: how domains are proved, ours to others and others to us (RFC 7712)."""
 
 
-def _addPublish(dna: click.Group, asJSON: Decorator, show: Show) -> None:
-    @dna.command("publish")
-    @click.argument("domain", required=False)
-    @click.option("--host", help="The name of this machine, that SRV records point to. Default: the domain itself.")
-    @click.option(
-        "--next", "following", multiple=True, type=click.Path(path_type=Path), help="A certificate to be shown soon."
-    )
-    @asJSON
-    @click.pass_obj
-    def publish(target: Any, domain: str | None, host: str | None, following: tuple[Path, ...], asJSON: bool) -> None:
-        """SRV and TLSA records and POSH documents for our domains, or one of them. Nothing is changed anywhere."""
-        from xmppd.ctl.dna import publications
+@dna.command("publish")
+@click.argument("domain", required=False)
+@click.option("--host", help="The name of this machine, that SRV records point to. Default: the domain itself.")
+@click.option(
+    "--next", "following", multiple=True, type=click.Path(path_type=Path), help="A certificate to be shown soon."
+)
+@asJSON
+@click.pass_obj
+def publish(target: Target, domain: str | None, host: str | None, following: tuple[Path, ...], asJSON: bool) -> None:
+    """SRV and TLSA records and POSH documents for our domains, or one of them. Nothing is changed anywhere."""
+    from xmppd.ctl.dna import publications
 
-        with usable():
-            found = publications(loaded(target), domain, host, following)
-        text = "\n".join(each.text() for each in found).rstrip()
-        show({"domains": [each.facts() for each in found]}, asJSON, text)
-
-
-def _addExplain(dna: click.Group, asJSON: Decorator, show: Show) -> None:
-    @dna.command("explain")
-    @click.argument("domain")
-    @click.option("--from", "local", help="Our domain that calls. Default: the first one.")
-    @asJSON
-    @click.pass_obj
-    def explain(target: Any, domain: str, local: str | None, asJSON: bool) -> int:
-        """Look another domain up, connect, check every proof, and say what held and what failed."""
-        from xmppd.ctl.dna import explained
-
-        found = explained(loaded(target), domain, local)
-        show(found.facts(), asJSON, "\n".join(map(printable, found.text().splitlines())))
-        return 0 if found.accepted else EX_UNAVAILABLE
+    with usable():
+        found = publications(loaded(target), domain, host, following)
+    text = "\n".join(each.text() for each in found).rstrip()
+    show({"domains": [each.facts() for each in found]}, asJSON, text)
 
 
-def _addHistory(dna: click.Group, asJSON: Decorator, show: Show) -> None:
-    @dna.command("history")
-    @click.argument("domain", required=False)
-    @asJSON
-    @click.pass_obj
-    def history(target: Any, domain: str | None, asJSON: bool) -> None:
-        """What a domain has shown over time, and what was warned of; or the domains that were seen."""
-        if domain is None:
-            items = list(target.client.pages("dna history"))
-            show(items, asJSON, "\n".join(cell(each["domain"]) for each in items) or "There are none.")
-            return
-        answer = target.client.ask("dna history", domain=domain)
-        show(answer, asJSON, historyText(answer))
+@dna.command("explain")
+@click.argument("domain")
+@click.option("--from", "local", help="Our domain that calls. Default: the first one.")
+@asJSON
+@click.pass_obj
+def explain(target: Target, domain: str, local: str | None, asJSON: bool) -> int:
+    """Look another domain up, connect, check every proof, and say what held and what failed."""
+    from xmppd.ctl.dna import explained
+
+    found = explained(loaded(target), domain, local)
+    show(found.facts(), asJSON, "\n".join(map(printable, found.text().splitlines())))
+    return 0 if found.accepted else EX_UNAVAILABLE
+
+
+@dna.command("history")
+@click.argument("domain", required=False)
+@asJSON
+@click.pass_obj
+def history(target: Target, domain: str | None, asJSON: bool) -> None:
+    """What a domain has shown over time, and what was warned of; or the domains that were seen."""
+    if domain is None:
+        items = list(target.client.pages("dna history"))
+        show(items, asJSON, "\n".join(cell(each["domain"]) for each in items) or "There are none.")
+        return
+    answer = target.client.ask("dna history", domain=domain)
+    show(answer, asJSON, historyText(answer))
 
 
 def historyText(answer: dict[str, Any]) -> str:
@@ -127,38 +101,7 @@ def historyText(answer: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-@contextmanager
-def usable() -> Iterator[None]:
-    """
-    Certificates that can't be used are told like other mistakes.
-
-    @raise CommandError: in place of L{CertificateError}.
-    """
-    from xmppd.ctl.socket import CommandError
-    from xmppd.trust.certificates import CertificateError
-
-    try:
-        yield
-    except CertificateError as error:
-        raise CommandError(EX_CONFIG, "\n".join(printable(str(problem)) for problem in error.problems)) from None
-
-
-def loaded(target: Any) -> Configuration:
-    """
-    The configuration that is meant.
-
-    @raise CommandError: there is none that could be used.
-    """
-    from xmppd.config import ConfigurationError, load
-    from xmppd.ctl.socket import CommandError
-
-    try:
-        return load(target.config)
-    except ConfigurationError as error:
-        raise CommandError(EX_CONFIG, "\n".join(printable(str(problem)) for problem in error.problems)) from None
-
-
-def _ports(target: Any) -> list[dict[str, Any]] | None:
+def _ports(target: Target) -> list[dict[str, Any]] | None:
     """The ports of the server that runs with this configuration; None if none does."""
     from xmppd.ctl.socket import CommandError
 
