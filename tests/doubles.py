@@ -102,6 +102,7 @@ class FakeReception:
         self.entropy = host.entropy
         self.limits = host.limits
         self.requireTLS = True
+        self.counters = host.counters
         self._host = host
 
     def host(self, domain: str) -> IHost | None:
@@ -136,6 +137,7 @@ class FakeStream:
         self.session: ISession | None = None
         self.language: str | None = None
         self.mechanism: str | None = "SCRAM-SHA-256"
+        self.channelBinding: str | None = None
         self.clock = clock
         self.received: list[Stanza] = []
         self.written: list[bytes] = []

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from xmppd.counters import Counters
 from xmppd.ixmppd import IClock, IEntropy, IHost, IReception, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection
@@ -124,6 +125,7 @@ class Reception:
         self.entropy = entropy
         self.limits = limits
         self.requireTLS = requireTLS
+        self.counters = Counters()
         self.hosts: dict[str, IHost] = {}
         self._admission = admission
 

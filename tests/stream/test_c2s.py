@@ -15,6 +15,7 @@ from tests.doubles import CountingEntropy
 from tests.marks import spec
 from tests.server import DOMAIN, MemoryServer, ServerCase, TestClient, auth, split, streamHeader
 from xmppd.config import Limits
+from xmppd.counters import Counters
 from xmppd.ixmppd import IClientStream
 from xmppd.stream import c2s
 from xmppd.stream.c2s import SLICE, ClientStream
@@ -964,7 +965,9 @@ class HoldingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.transport = FakeTransport()
-        reception = SimpleNamespace(clock=Clock(), limits=Limits(), entropy=CountingEntropy(), requireTLS=False)
+        reception = SimpleNamespace(
+            clock=Clock(), limits=Limits(), entropy=CountingEntropy(), requireTLS=False, counters=Counters()
+        )
         self.stream = ClientStream(self.transport, reception)  # type: ignore[arg-type]
 
     def test_order(self) -> None:

@@ -164,7 +164,9 @@ def failed(stream: IClientStream, attempt: Attempt | None, error: SASLError, ans
         return
     stream.write(answer)
     stream.authenticationFailed(
-        attempt.mechanism.name if attempt is not None else "",
+    mechanism = attempt.mechanism.name if attempt is not None else ""
+    stream.reception.counters.loginFailures.add(mechanism, str(error.condition))
+        mechanism,
         attempt.name if attempt is not None else None,
         str(error),
         error.condition in GUESSES and (attempt is None or attempt.guessable),
@@ -291,6 +293,7 @@ class Attempt:
                 logout()
                 raise
         await self.succeeded(account, self.mechanism.verified())
+        self.stream.channelBinding = self.mechanism.binding
 
     def _admitGuest(self) -> None:
         """

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementedBy, implementer
 
 from xmppd.adapters import Adapters
+from xmppd.counters import Counters
 from xmppd.hooks import Command, Disco, Hooks, Inline, Unanswered
 from xmppd.ixmppd import (
     IAccount,
@@ -32,6 +33,7 @@ from xmppd.ixmppd import (
     IGuests,
     IHost,
     IInvitations,
+    IInspection,
     IPasswords,
     IPersonalNodes,
     IPresence,
@@ -135,6 +137,8 @@ class Host:
         self.guests: IGuests | None = None
         self.guestless: set[str] = set()
         self.blank: set[str] = set()
+        self.counters = Counters()
+        self.inspection: IInspection | None = None
         self.registrar = Registrar(self)
         self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
         self.hooks.removed.addObserver(self.vanished)

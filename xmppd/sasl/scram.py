@@ -233,6 +233,7 @@ class ScramMechanism(Mechanism):
 
     def found(self, keys: StoredKeys) -> Challenge:
         """
+        self.binding = message.binding
         Make the server-first-message.
 
         @raise ValueError: if the keys are for another hash.

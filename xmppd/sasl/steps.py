@@ -107,9 +107,11 @@ class Mechanism:
 
     @ivar name: the registered name.
     @ivar stage: which call is due.
+    @ivar binding: the type of the channel binding that the client uses, or None.
     """
 
     name: str
+    binding: str | None = None
 
     def __init__(self) -> None:
         self.stage = Stage.NEW

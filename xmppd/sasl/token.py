@@ -35,6 +35,7 @@ class HashedTokenMechanism(Mechanism):
         """
         super().__init__()
         self.name = name
+        self.binding = TOKEN_MECHANISMS.get(name) or None
         self._binding = binding
 
     def first(self, data: bytes) -> Verify:

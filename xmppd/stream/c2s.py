@@ -128,6 +128,7 @@ class ClientStream:
         "account",
         "address",
         "bytesIn",
+        "channelBinding",
         "clock",
         "closed",
         "facts",
@@ -160,6 +161,7 @@ class ClientStream:
         self.session: ISession | None = None
         self.language: str | None = None
         self.mechanism: str | None = None
+        self.channelBinding: str | None = None
         self.sender: str | None = None
         self.only: frozenset[str] | None = None
         self.slots: dict[str, Any] = {}
@@ -407,6 +409,7 @@ class ClientStream:
         """See L{IClientStream}."""
         self.account = account
         self.mechanism = mechanism
+        self.reception.counters.logins.add(mechanism)
         self.facts.add("authenticated")
         self._tries = 0
         if restart:
