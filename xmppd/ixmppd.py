@@ -478,6 +478,7 @@ class IReception(Interface):
     entropy: IEntropy = Attribute("Randomness.")
     limits: Any = Attribute("L{xmppd.config.Limits} of the moment.")
     requireTLS: bool = Attribute("Whether clients have to use TLS before they log in.")
+    counters: Counters = Attribute("What is counted.")
 
     def host(domain: str) -> IHost | None:
         """The host of a domain, canonical, or None."""
@@ -504,6 +505,7 @@ class IClientStream(Interface):
     session: ISession | None = Attribute("The session once bound.")
     language: str | None = Attribute("xml:lang of the client's header, or None.")
     mechanism: str | None = Attribute("The SASL mechanism that succeeded, or None.")
+    channelBinding: str | None = Attribute("The type of the channel binding that the login had, or None.")
     clock: IClock = Attribute("The time, to schedule with.")
     reception: IReception = Attribute("What all streams of clients share.")
     transport: IStreamTransport = Attribute("The connection.")
@@ -525,7 +527,6 @@ class IClientStream(Interface):
         """Send one complete element that is not a stanza, or a tag of the stream."""
 
     def transmit(stanza: Stanza) -> None:
-    counters: Counters = Attribute("What is counted.")
         """Send a stanza. Per stanza."""
 
     def unsent() -> int:
@@ -552,7 +553,6 @@ class IClientStream(Interface):
         """Write C{first}, element by element, then what was kept; from now on write at once."""
 
     def established(session: ISession) -> None:
-    channelBinding: str | None = Attribute("The type of the channel binding that the login had, or None.")
         """From now on every event goes to C{session.received}."""
 
     def close(error: StreamError | None = None) -> None:
@@ -904,6 +904,10 @@ class IHost(Interface):
         'Ends the server: called with "restart" or "shutdown" and a delay in seconds. None: nobody can; set before'
         " features join."
     )
+    counters: Counters = Attribute("What is counted, for this host and all others; set before features join.")
+    inspection: IInspection | None = Attribute(
+        "Looks at streams and certificates, for administrators; set before features join. None: nobody can."
+    )
     inbox: Callable[[Stanza, JID], None] | None = Attribute(
         "Takes whatever is for an address with a localpart at a service; set by the feature that serves it."
     )
@@ -951,10 +955,6 @@ class IHost(Interface):
         @param type: "get" or "set".
         @param name: name of the payload, "namespace local".
         @raise ValueError: somebody answers that already.
-    counters: Counters = Attribute("What is counted, for this host and all others; set before features join.")
-    inspection: IInspection | None = Attribute(
-        "Looks at streams and certificates, for administrators; set before features join. None: nobody can."
-    )
         """
 
     def addStreamFeature(feature: IStreamFeature) -> None:
@@ -1389,6 +1389,44 @@ class IRooms(Interface):
         """Whether there is such a room, and it is archived."""
 
 
+# --- what administrators look at ----------------------------------------------------------------------------------
+
+
+class IInspection(Interface):
+    """
+    The streams of the server and the certificates of those at the other ends (RFC 7590 section 3.6), as mappings of
+    values that JSON can hold, documented in C{docs/metrics.rst}. For administrators, not for stanzas.
+    """
+
+    def streams(host: str, peer: str | None = None, servers: bool | None = None) -> Iterator[Mapping[str, Any]]:
+        """
+        The streams of a domain of ours, in the order of their names; each is looked at when its turn comes.
+
+        @param peer: only those with that domain or address at the other end.
+        @param servers: only those with other servers and components, or only those of clients.
+        """
+
+    def stream(host: str, id: str) -> Mapping[str, Any] | None:
+        """One stream of a domain of ours, with all certificates that the peer has shown (C{chain}); or None."""
+
+    def domains() -> Deferred[Sequence[str]]:
+        """The other domains that there is a history of."""
+
+    def history(domain: str) -> Deferred[Mapping[str, Any] | None]:
+        """
+        What another domain has shown: C{sightings}, the latest first, each with its C{chain} as far as it is kept, and
+        C{warnings}. None if it was never seen.
+        """
+
+    def acknowledge(domain: str, by: str) -> Deferred[int]:
+        """
+        Note that somebody has looked at the warnings about a domain, which are kept but no longer shown with its
+        streams. Answers how many there were.
+
+        @param by: who has; for the others to see.
+        """
+
+
 # --- other ways in ------------------------------------------------------------------------------------------------
 
 
@@ -1565,44 +1603,6 @@ class ISpoolStore(Interface):
         """How many messages without holder there are."""
 
     def held(holder: str) -> Deferred[Sequence[SpooledMessage]]:
-# --- what administrators look at ----------------------------------------------------------------------------------
-
-
-class IInspection(Interface):
-    """
-    The streams of the server and the certificates of those at the other ends (RFC 7590 section 3.6), as mappings of
-    values that JSON can hold, documented in C{docs/metrics.rst}. For administrators, not for stanzas.
-    """
-
-    def streams(host: str, peer: str | None = None, servers: bool | None = None) -> Iterator[Mapping[str, Any]]:
-        """
-        The streams of a domain of ours, in the order of their names; each is looked at when its turn comes.
-
-        @param peer: only those with that domain or address at the other end.
-        @param servers: only those with other servers and components, or only those of clients.
-        """
-
-    def stream(host: str, id: str) -> Mapping[str, Any] | None:
-        """One stream of a domain of ours, with all certificates that the peer has shown (C{chain}); or None."""
-
-    def domains() -> Deferred[Sequence[str]]:
-        """The other domains that there is a history of."""
-
-    def history(domain: str) -> Deferred[Mapping[str, Any] | None]:
-        """
-        What another domain has shown: C{sightings}, the latest first, each with its C{chain} as far as it is kept, and
-        C{warnings}. None if it was never seen.
-        """
-
-    def acknowledge(domain: str, by: str) -> Deferred[int]:
-        """
-        Note that somebody has looked at the warnings about a domain, which are kept but no longer shown with its
-        streams. Answers how many there were.
-
-        @param by: who has; for the others to see.
-        """
-
-
         """Messages of a holder in the order of their ids."""
 
     def remove(ids: Iterable[int]) -> Deferred[None]:

@@ -163,9 +163,9 @@ def failed(stream: IClientStream, attempt: Attempt | None, error: SASLError, ans
     if stream.closed:
         return
     stream.write(answer)
-    stream.authenticationFailed(
     mechanism = attempt.mechanism.name if attempt is not None else ""
     stream.reception.counters.loginFailures.add(mechanism, str(error.condition))
+    stream.authenticationFailed(
         mechanism,
         attempt.name if attempt is not None else None,
         str(error),
@@ -292,8 +292,8 @@ class Attempt:
             except SASLError:
                 logout()
                 raise
-        await self.succeeded(account, self.mechanism.verified())
         self.stream.channelBinding = self.mechanism.binding
+        await self.succeeded(account, self.mechanism.verified())
 
     def _admitGuest(self) -> None:
         """

@@ -32,8 +32,8 @@ from xmppd.ixmppd import (
     IEntropy,
     IGuests,
     IHost,
-    IInvitations,
     IInspection,
+    IInvitations,
     IPasswords,
     IPersonalNodes,
     IPresence,
@@ -133,12 +133,12 @@ class Host:
         self.lifecycle: Callable[[str, float], None] | None = None
         self.web: IWeb | None = None
         self.folder: Path | None = None
+        self.counters = Counters()
+        self.inspection: IInspection | None = None
         self.bytestreams: IBytestreams | None = None
         self.guests: IGuests | None = None
         self.guestless: set[str] = set()
         self.blank: set[str] = set()
-        self.counters = Counters()
-        self.inspection: IInspection | None = None
         self.registrar = Registrar(self)
         self.hooks.registered.addObserver(lambda bare: self._remember(bare, True))
         self.hooks.removed.addObserver(self.vanished)

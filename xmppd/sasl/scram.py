@@ -228,12 +228,12 @@ class ScramMechanism(Mechanism):
         message = ClientFirst.read(data)
         self._expectedBinding = message.header.encode("utf-8") + self._bindingData(message)
         self._first = message
+        self.binding = message.binding
         self.stage = Stage.KEYS
         return Lookup(message.username, self.hashName)
 
     def found(self, keys: StoredKeys) -> Challenge:
         """
-        self.binding = message.binding
         Make the server-first-message.
 
         @raise ValueError: if the keys are for another hash.
