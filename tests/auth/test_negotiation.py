@@ -15,7 +15,18 @@ from twisted.logger import globalLogPublisher
 
 from tests.doubles import FailingStore
 from tests.marks import spec
-from tests.server import DOMAIN, MemoryServer, ServerCase, TestClient, auth, keysFor, response, show, split
+from tests.server import (
+    DOMAIN,
+    MemoryServer,
+    ScramClient,
+    ServerCase,
+    TestClient,
+    auth,
+    keysFor,
+    response,
+    show,
+    split,
+)
 from xmppd.sasl.keys import checkPassword
 from xmppd.wire import ns
 
@@ -167,6 +178,23 @@ class LoginTests(SASLCase):
         data = client.tls.get_finished()
         assert data is not None
         self.assertSuccess(client.scram("romeo", mechanism="SCRAM-SHA-1-PLUS", binding=("tls-unique", data)))
+
+    @spec("XEP-0515", "4.1")
+    @spec("mission", "T16")
+    def test_tlsVersion(self) -> None:
+        """SCRAM says the version of TLS that the server sees, below 1.3 too; without TLS it says nothing."""
+        older = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        older.set_max_proto_version(SSL.TLS1_2_VERSION)
+        secure = self.serve(tls=True)
+        for context, digits in ((SSL.Context(SSL.TLS_CLIENT_METHOD), "0304"), (older, "0303"), (None, None)):
+            client = self.client
+            if context is not None:
+                client = self.opened(secure)
+                client.startTLS(context=context)
+                client.open()
+            challenge = client.ask(auth("SCRAM-SHA-256", ScramClient("SCRAM-SHA-256", "romeo", "romeo").first()))
+            fields = dict(part.split("=", 1) for part in b64decode(challenge.text or "").decode().split(","))
+            self.assertEqual(fields.get("t"), digits)
 
     @spec("RFC 5802", "6")
     def test_downgrade(self) -> None:

@@ -208,6 +208,16 @@ class LoginTests(LaterCase):
         bindings = [each.get("type", "") for each in client.features.iter(f"{{{ns.SASL_CHANNEL_BINDING}}}channel-binding")]
         self.assertEqual(fields["h"], downgradeHash(names, bindings, "sha256").decode())
 
+    @spec("XEP-0515", "4.1")
+    @spec("mission", "T16")
+    def test_tlsVersion(self) -> None:
+        """SCRAM says the version of TLS that the server sees."""
+        client = self.opened()
+        exchange = ScramClient("SCRAM-SHA-256", "romeo", "romeo")
+        challenge = client.ask(authenticate("SCRAM-SHA-256", exchange.first()))
+        fields = dict(part.split("=", 1) for part in b64decode(challenge.text or "").decode().split(","))
+        self.assertEqual(fields["t"], "0304")
+
     @spec("XEP-0388", "2.4")
     def test_byteByByte(self) -> None:
         """However the bytes come, the answers are the same."""

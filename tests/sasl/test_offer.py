@@ -136,6 +136,21 @@ class CreateTests(SynchronousTestCase):
             self.assertEqual(len(b64decode(value)), 32)
             self.assertEqual(step.data.endswith(b",h=" + value), protect)
 
+    @spec("XEP-0515", "4.1", "5")
+    @spec("mission", "T16")
+    def test_tlsVersion(self) -> None:
+        """Behind the hash comes the version of TLS, where TLS ends here and neither is to be left out."""
+        for version, digits in (("TLSv1.2", b"0303"), ("TLSv1.3", b"0304"), ("", None), ("TLSv1", None)):
+            for secured, protect in ((True, True), (False, True), (True, False)):
+                some = replace(TLS, tlsVersion=version, secured=secured)
+                mechanism = create("SCRAM-SHA-256", some, downgradeProtection=protect)
+                mechanism.start(b"n,,n=user,r=abc")
+                step = mechanism.found(fakeKeys(b"s" * 16, "user", "sha256"))
+                assert isinstance(step, Challenge)
+                attributes = dict(part.split(b"=", 1) for part in step.data.split(b","))
+                expected = digits if secured and protect else None
+                self.assertEqual((attributes.get(b"t"), b"h" in attributes), (expected, protect))
+
     @spec("RFC 5802", "6")
     def test_downgradeSeen(self) -> None:
         """The C{y} of a client fails if a -PLUS form was offered on this stream, and only then."""

@@ -111,6 +111,41 @@ class VectorTests(SynchronousTestCase):
         ]  # fmt: skip
         self.exchange(mechanism, KEYS["sha1"], messages)
 
+    @spec("XEP-0515", "4.3")
+    def test_tlsVersion(self) -> None:
+        """The example of XEP-0515: the version behind the hash."""
+        mechanism = ScramMechanism(
+            "sha1",
+            True,
+            {"tls-exporter": b"THIS IS FAKE CB DATA"},
+            True,
+            nonce=lambda: "a09117a6-ac50-4f2f-93f1-93799c2bddf6",
+            downgradeHash=b"G6k/rBLDqgOhRRaCuuatSDFkJ08=",
+            tlsVersion=b"0304",
+        )
+        nonce = b"12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6a09117a6-ac50-4f2f-93f1-93799c2bddf6"
+        messages = [
+            b"p=tls-exporter,,n=user,r=12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6",
+            b"r=" + nonce + b",s=QSXCR+Q6sek8bf92,i=4096,h=G6k/rBLDqgOhRRaCuuatSDFkJ08=,t=0304",
+            b"c=cD10bHMtZXhwb3J0ZXIsLFRISVMgSVMgRkFLRSBDQiBEQVRB,r=" + nonce + b",p=KHUfN8dSy1K95crT4D5y1ItLJfs=",
+            b"v=3w34ZIMVRkx2f2Ozb3/ecRPVdv4=",
+        ]
+        self.exchange(mechanism, KEYS["sha1"], messages)
+
+    @spec("XEP-0515", "4.2", "6")
+    def test_tlsVersionProved(self) -> None:
+        """A client that was told another version than the server has told proves something else, and isn't let in."""
+        for told, proves in ((b"0304", True), (b"0303", False)):
+            mechanism = ScramMechanism("sha256", False, NOTHING, False, downgradeHash=b"abcd", tlsVersion=b"0304")
+            client = scramp.ScramClient(["SCRAM-SHA-256"], "user", "pencil")
+            mechanism.start(client.get_client_first().encode())
+            step = mechanism.found(KEYS["sha256"])
+            assert isinstance(step, Challenge)
+            client.set_server_first(step.data.replace(b",t=0304", b",t=" + told).decode())
+            verdict = mechanism.respond(client.get_client_final().encode())
+            assert isinstance(verdict, Verify) and isinstance(verdict.credentials, ScramProof)
+            self.assertEqual(verdict.credentials.proves(), proves)
+
 
 class DowngradeHashTests(SynchronousTestCase):
     """The hash alone."""

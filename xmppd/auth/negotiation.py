@@ -97,6 +97,7 @@ class SASLNegotiation:
                 guests=self.host.config.guests != "off" and IAnonymousTrace in self.portal.checkers,
                 clientCertificate=certifiesOneOf(self.host.domain, self.addresses(stream)),
                 plainWithoutTLS=self.host.config.plainWithoutTls,
+                tlsVersion=tls.version if tls is not None else "",
             )
         return facts
 

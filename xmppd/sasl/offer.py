@@ -14,6 +14,7 @@ from xmppd.sasl.external import ExternalMechanism
 from xmppd.sasl.plain import PlainMechanism
 from xmppd.sasl.scram import BINDINGS, HASHES, ScramMechanism, downgradeHash, mechanismName
 from xmppd.sasl.steps import Mechanism
+from xmppd.sasl.tlsversion import versionDigits
 from xmppd.sasl.token import TOKEN_MECHANISMS, HashedTokenMechanism
 from xmppd.wire.errors import SASLCondition, SASLError
 
@@ -32,6 +33,7 @@ class Facts:
     @ivar guests: whether the host lets guests in (never by default, XEP-0175 section 3).
     @ivar clientCertificate: whether the client has shown a certificate that we accept as proof (XEP-0178 section 2).
     @ivar plainWithoutTLS: allow passwords in the clear. Unsafe.
+    @ivar tlsVersion: the version of the TLS that ends here, by OpenSSL's name; empty if there is none.
     """
 
     secured: bool
@@ -40,6 +42,7 @@ class Facts:
     guests: bool
     clientCertificate: bool
     plainWithoutTLS: bool = False
+    tlsVersion: str = ""
 
 
 def offered(facts: Facts) -> list[str]:
@@ -60,8 +63,9 @@ def create(name: str, facts: Facts, downgradeProtection: bool = True) -> Mechani
     """
     The mechanism that a client asked for, by its exact name.
 
-    @param downgradeProtection: whether SCRAM sends the hash of L{offered} and L{offeredBindings} (XEP-0474). Only for
-        streams that advertised exactly these: a client that checks would see an attack.
+    @param downgradeProtection: whether SCRAM sends the hash of L{offered} and L{offeredBindings} (XEP-0474) and the
+        version of TLS (XEP-0515). Only for streams that advertised exactly these: a client that checks would see an
+        attack.
     @raise SASLError: C{invalid-mechanism} if it isn't offered; C{encryption-required} for PLAIN that would be, but
         for TLS (RFC 6120 section 6.5.4).
     """
@@ -114,7 +118,10 @@ def _createScram(name: str, facts: Facts, downgradeProtection: bool) -> ScramMec
     bindings = _bindings(facts)
     protection = downgradeHash(_offered(facts), bindings, hashName) if downgradeProtection else None
     usable = {binding: facts.channelBindings[binding] for binding in bindings}
-    return ScramMechanism(hashName, plus, usable, plusOffered=bool(bindings), downgradeHash=protection)
+    version = versionDigits(facts.tlsVersion) if downgradeProtection and facts.secured else None
+    return ScramMechanism(
+        hashName, plus, usable, plusOffered=bool(bindings), downgradeHash=protection, tlsVersion=version
+    )
 
 
 def _refusal(name: str, facts: Facts) -> SASLError:

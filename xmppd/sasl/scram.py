@@ -206,6 +206,7 @@ class ScramMechanism(Mechanism):
         plusOffered: bool,
         nonce: Callable[[], str] = newNonce,
         downgradeHash: Callable[[str], bytes] | bytes | None = None,
+        tlsVersion: bytes | None = None,
     ) -> None:
         """
         @param channelBindings: data of this connection by the name of the channel binding type.
@@ -213,6 +214,7 @@ class ScramMechanism(Mechanism):
         @param nonce: makes the server's part of the nonce: printable ASCII without comma.
         @param downgradeHash: value of the attribute C{h}, or what makes it when given the name of the hash, or None
             to leave the attribute out. See L{xmppd.sasl.scram.downgradeHash}.
+        @param tlsVersion: value of the attribute C{t}, or None to leave it out. See L{xmppd.sasl.tlsversion}.
         """
         super().__init__()
         self.name = mechanismName(hashName, plus)
@@ -221,7 +223,10 @@ class ScramMechanism(Mechanism):
         self._bindings = channelBindings
         self._plusOffered = plusOffered
         self._newNonce = nonce
-        self._downgradeHash = downgradeHash(hashName) if callable(downgradeHash) else downgradeHash
+        value = downgradeHash(hashName) if callable(downgradeHash) else downgradeHash
+        self._extensions = b"" if value is None else b",h=" + value
+        if tlsVersion is not None:
+            self._extensions += b",t=" + tlsVersion
 
     def first(self, data: bytes) -> Lookup:
         """Read the client-first-message."""
@@ -244,8 +249,7 @@ class ScramMechanism(Mechanism):
         self._keys = keys
         self._nonce = self._first.nonce + self._newNonce()
         salt = b64encode(keys.salt).decode("ascii")
-        extension = b"" if self._downgradeHash is None else b",h=" + self._downgradeHash
-        self._serverFirst = f"r={self._nonce},s={salt},i={keys.iterations}".encode("ascii") + extension
+        self._serverFirst = f"r={self._nonce},s={salt},i={keys.iterations}".encode("ascii") + self._extensions
         self.stage = Stage.FINAL
         return Challenge(self._serverFirst)
 
