@@ -924,6 +924,7 @@ class IHost(Interface):
         "The folder in which features of this domain may keep files; made by who needs it. None where there is none."
     )
     bytestreams: IBytestreams | None = Attribute("Decides about SOCKS5 connections; set by the feature that does.")
+    hops: IHops | None = Attribute("What is known of the hops behind this server; set when all domains are there.")
     guests: IGuests | None = Attribute("What guests may do, and who is banned; None where there are no guests.")
     guestless: set[str] = Attribute("Bare JIDs of accounts whose users don't want to be reached by guests.")
     blank: set[str] = Attribute(
@@ -1232,6 +1233,71 @@ class IPresence(Interface):
         """
         Send current presence to those with a subscription to C{owner} whom C{matches} names, and ask for theirs.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class PeerHop:
+    """
+    How a stream with another server is secured, in one direction of stanzas, as far as a user is told.
+
+    @ivar outgoing: whether stanzas go to the other server.
+    @ivar version: of TLS, or None without.
+    @ivar cipher: the suite, or None.
+    @ivar prooftype: how it is known who the other server is, named as administrators see it.
+    @ivar authenticated: whether its certificate proves it, which is more than weak identity.
+    @ivar mechanism: how the server that has connected has said who it is: "EXTERNAL", "dialback", or None.
+    @ivar bidi: whether the stream is used in both directions.
+    @ivar until: when the proof has to be renewed, seconds since the epoch, or None.
+    """
+
+    outgoing: bool
+    version: str | None
+    cipher: str | None
+    prooftype: str
+    authenticated: bool
+    mechanism: str | None = None
+    bidi: bool = False
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSeen:
+    """
+    What another server has shown last, in one direction of connecting.
+
+    @ivar outgoing: whether we had connected to it.
+    @ivar prooftype: how it was known who it is.
+    @ivar authenticated: whether its certificate proved it.
+    @ivar sha256: of its certificate, hexadecimal; empty if there was none.
+    @ivar authority: who has issued that; may be empty.
+    @ivar last: when, seconds since the epoch.
+    """
+
+    outgoing: bool
+    prooftype: str
+    authenticated: bool
+    sha256: str
+    authority: str
+    last: float
+
+
+class IHops(Interface):
+    """
+    The hops that stanzas take behind this server. Only says what is: never connects to anybody. One per process; asked
+    when users want to know.
+    """
+
+    def route(domain: str) -> str:
+        """"same": a domain of this server; "component": behind a component of it; "remote": anywhere else."""
+
+    def home(domain: str) -> IHost | None:
+        """The host, if it is a domain of this server that has users."""
+
+    def live(local: str, remote: str) -> Sequence[PeerHop]:
+        """How the streams are secured that carry stanzas of a pair of domains now; the least secure first."""
+
+    def seen(remote: str) -> Deferred[Sequence[PeerSeen]]:
+        """What a domain has shown last, at most once for each direction. May fail with L{StoreUnavailable}."""
 
 
 class IPersonalNodes(Interface):

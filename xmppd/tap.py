@@ -45,6 +45,7 @@ from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
 from xmppd.net.histories import Histories
+from xmppd.net.hops import Hops
 from xmppd.net.http import ALPN, WebFactory
 from xmppd.net.peers import Peers
 from xmppd.net.polling import readDirectly
@@ -160,6 +161,8 @@ class Server:
             self._makeServiceHost(hostConfig, self._found)
         self.components = self._makeComponents()
         self.peers = self._makePeers()
+        for host in self.hosts.values():
+            host.hops = Hops(self.router.destinations, self.peers)
         self.streams = Streams(self.connections, self.reception)
         self.listeners = Listeners(self._endpoints())
         self.started = self.clock.seconds()

@@ -22,6 +22,7 @@ from xmppd.config import Configuration
 from xmppd.ixmppd import IClock, IEntropy
 from xmppd.net.admission import Admission
 from xmppd.net.histories import Histories
+from xmppd.net.hops import verdictsOf
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
 from xmppd.net.posh import Places
@@ -502,15 +503,14 @@ def sentence(error: Exception) -> str:
 
 def peerFacts(stream: ServerStream) -> dict[str, Any]:
     """What there is to be said to people about a stream between servers."""
-    pairs = sorted({(local, remote) for remote, local in stream.heard} | stream.spoken)
-    proofs: dict[tuple[str, str], Any] = {pair: stream.heard.get((pair[1], pair[0]), stream.verdict) for pair in pairs}
+    proofs = verdictsOf(stream)
     verdict: Any = next((each for each in proofs.values() if each is not None), stream.verdict)
     arrow = {(True, False): "<", (False, True): ">", (True, True): "<>"}.get(
         (bool(stream.heard), bool(stream.spoken)), "<" if stream.direction == "in" else ">"
     )
     return {
         "jid": f"{stream.local} {arrow} {stream.remote or '?'}",
-        "state": "server" if pairs else "login" if stream.direction == "in" or not stream.verdict else "verifying",
+        "state": "server" if proofs else "login" if stream.direction == "in" or not stream.verdict else "verifying",
         "direction": stream.direction,
         "bidi": stream.bidi,
         "proof": str(verdict.prooftype) if verdict is not None else None,
@@ -523,6 +523,6 @@ def peerFacts(stream: ServerStream) -> dict[str, Any]:
                 "out": (local, remote) in stream.spoken,
                 "proof": str(proofs[local, remote].prooftype) if proofs[local, remote] is not None else None,
             }
-            for local, remote in pairs
+            for local, remote in proofs
         ],
     }

@@ -31,6 +31,7 @@ from xmppd.ixmppd import (
     IDestination,
     IEntropy,
     IGuests,
+    IHops,
     IHost,
     IInspection,
     IInvitations,
@@ -136,6 +137,7 @@ class Host:
         self.counters = Counters()
         self.inspection: IInspection | None = None
         self.bytestreams: IBytestreams | None = None
+        self.hops: IHops | None = None
         self.guests: IGuests | None = None
         self.guestless: set[str] = set()
         self.blank: set[str] = set()
