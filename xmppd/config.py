@@ -94,6 +94,7 @@ class WebConfig:
     @ivar chat: whether there is a chat in web pages, at C{/}.
     @ivar chatRoom: the room that it suggests, by its bare JID, or None.
     @ivar seeOther: the URL of another server to which all clients with WebSockets are sent, or None.
+    @ivar acmeChallenge: folder with answers to an authority's questions (RFC 8555 section 8.3), or None.
     """
 
     websocket: bool = option(readers.flag, True)
@@ -104,6 +105,7 @@ class WebConfig:
     chat: bool = option(readers.flag, False)
     chatRoom: str | None = option(readers.bareJID, None)
     seeOther: str | None = option(readers.secureURL("wss", "https"), None)
+    acmeChallenge: Path | None = option(readers.path, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,14 @@ class TLSConfig:
     @ivar requireC2s: whether clients must use TLS before they log in.
     @ivar requireS2s: whether streams between servers must use TLS.
     @ivar clientCa: file with the authorities that vouch for clients' certificates (XEP-0178), or None for none.
+    @ivar expiryWarningDays: with how many days left administrators are warned that a certificate ends, the most first.
     """
 
     certificates: Path | None = option(readers.path, None)
     requireC2s: bool = option(readers.flag, True)
     requireS2s: bool = option(readers.flag, True)
     clientCa: Path | None = option(readers.path, None)
+    expiryWarningDays: tuple[int, ...] = option(readers.days, (30, 14, 7, 3, 1))
 
 
 _count = readers.number(1)

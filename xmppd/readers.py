@@ -168,6 +168,13 @@ def number(least: int, most: int | None = None, zero: str = "") -> Reader:
     return read
 
 
+def days(reading: Reading, value: object) -> tuple[int, ...]:
+    """A list of numbers of days, the most first."""
+    example = "a list of whole numbers from 1 to 1000, like [30, 7, 1]"
+    read = number(1, 1000)
+    return tuple(sorted({read(reading, item) for item in expect(value, list, example)}, reverse=True))
+
+
 def choice(*words: str) -> Reader:
     """A reader of one of a few words."""
     remedy = "write one of " + ", ".join(f'"{word}"' for word in words)

@@ -44,6 +44,7 @@ from xmppd.hooks import Feature
 from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
 from xmppd.net.c2s import ClientConnection, ClientFactory
+from xmppd.net.expiries import Expiries
 from xmppd.net.histories import Histories
 from xmppd.net.hops import Hops
 from xmppd.net.http import ALPN, WebFactory
@@ -163,6 +164,8 @@ class Server:
         self.peers = self._makePeers()
         for host in self.hosts.values():
             host.hops = Hops(self.router.destinations, self.peers)
+        days = config.tls.expiryWarningDays
+        self.expiries = Expiries(self.store, self.clock, self.hosts, self._certificates, days, self.peers)
         self.streams = Streams(self.connections, self.reception)
         self.listeners = Listeners(self._endpoints())
         self.started = self.clock.seconds()
@@ -178,9 +181,14 @@ class Server:
             Part("guests", self.ledger.undoLeft, self._stopGuests),
             *self._control(),
             Part("listeners", self._startListeners, self._stopListeners),
+            Part("expiries", self.expiries.start, self.expiries.stop),
             Part("serving", self._serve, self._endServing),
         ]
         self.service = SequentialService(self.parts)
+
+    def _certificates(self) -> Sequence[Certificate]:
+        """Our own of the moment."""
+        return tuple(self.tls.certificates.values()) if self.tls is not None else ()
 
     # --- hosts
 
@@ -448,6 +456,7 @@ class Server:
         self._wanted = config
         self.config = changes.running(config, self._first)
         self.admission.limits = self.reception.limits = config.limits
+        self.expiries.days = config.tls.expiryWarningDays
         if self.peers is not None and self.remote is not None:
             self.peers.reconfigure(self.config)
             self.remote.limits = self.config.s2s

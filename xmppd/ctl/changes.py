@@ -42,7 +42,8 @@ def running(config: Configuration, first: Configuration) -> Configuration:
     kept: dict[str, Any] = {name: getattr(first, name) for name in STARTING_ONLY}
     hosts = {domain: _runningHost(config, each) for domain, each in first.hosts.items()}
     hadTLS = first.tls.certificates is not None
-    tls = dataclasses.replace(first.tls, certificates=config.tls.certificates if hadTLS else None)
+    folder, days = config.tls.certificates if hadTLS else None, config.tls.expiryWarningDays
+    tls = dataclasses.replace(first.tls, certificates=folder, expiryWarningDays=days)
     return dataclasses.replace(config, **kept, hosts=hosts, tls=tls)
 
 

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from xmppd import __version__
 from xmppd.ctl import pages
 from xmppd.ctl.arguments import Arguments, jidOf, textOf
+from xmppd.ctl.certs import CertCommands
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
 from xmppd.ctl.guests import GuestCommands
 from xmppd.ctl.pages import page
@@ -55,6 +56,7 @@ class Commands:
             "invite revoke": self.inviteRevoke,
             **RoomCommands(server).commands,
             **GuestCommands(server).commands,
+            **CertCommands(server).commands,
             "reload": self.reload,
             "stop": self.stop,
         }

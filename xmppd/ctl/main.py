@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xmppd import __version__
+from xmppd.ctl.certgroup import cert
 from xmppd.ctl.exits import (
     EX_CONFIG,
     EX_DATAERR,
@@ -423,7 +424,7 @@ def sessionEnd(target: Target, jid: str, asJSON: bool) -> None:
     show(answer, asJSON, f"ended {answer['ended']}")
 
 
-for each in (guest, dna):
+for each in (guest, dna, cert):
     xmppctlGroup.add_command(each)
 for lookingCloser in (checkGuests, checkTLSCommand):
     check.add_command(lookingCloser)

@@ -1,5 +1,6 @@
 """
-What the web site has for clients: WebSockets, BOSH, the document that tells where they are, and a chat in web pages.
+What the web site has for clients: WebSockets, BOSH, the document that tells where they are, and a chat in web pages;
+and for authorities that ask whether a domain is ours.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from urllib.parse import urlsplit
 
 from xmppd.config import WebConfig
 from xmppd.ixmppd import IHost, IReception
-from xmppd.net import bosh, hostmeta, webchat, websocket
+from xmppd.net import bosh, challenges, hostmeta, webchat, websocket
 from xmppd.net.admission import Admission
 from xmppd.net.bosh import Bosh
 from xmppd.net.c2s import ClientFactory
+from xmppd.net.challenges import Challenges
 from xmppd.net.hostmeta import HostMeta
 from xmppd.net.site import WebSite
 from xmppd.net.turns import Turns
@@ -64,6 +66,8 @@ def mountClients(
     meta = HostMeta(paths, config.url, domains, site.address)
     for path in (hostmeta.XRD_PATH, hostmeta.JRD_PATH):
         site.mount(path, meta)
+    if config.acmeChallenge is not None:
+        site.mount(challenges.PATH, Challenges(config.acmeChallenge))
 
 
 def mountChat(site: WebSite, config: WebConfig, hosts: Mapping[str, IHost]) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -171,16 +171,27 @@ def loadCertificates(folder: Path, now: float) -> Mapping[str, Certificate]:
     """
     certificates: dict[str, Certificate] = {}
     problems: list[Problem] = []
-    for path in _files(folder):
-        try:
-            certificate = loadCertificate(path, now)
-        except CertificateError as error:
-            problems.extend(error.problems)
+    for _, loaded in loadEach(folder, now):
+        if isinstance(loaded, CertificateError):
+            problems.extend(loaded.problems)
         else:
-            certificates[certificate.domain] = certificate
+            certificates[loaded.domain] = loaded
     if problems:
         raise CertificateError(problems)
     return certificates
+
+
+def loadEach(folder: Path, now: float) -> Iterator[tuple[Path, Certificate | CertificateError]]:
+    """
+    Every C{DOMAIN.pem} of a folder in the order of the names, and what it holds or why it can't be used.
+
+    @raise CertificateError: the folder can't be read.
+    """
+    for path in _files(folder):
+        try:
+            yield path, loadCertificate(path, now)
+        except CertificateError as error:
+            yield path, error
 
 
 def _files(folder: Path) -> list[Path]:
@@ -192,15 +203,16 @@ def _files(folder: Path) -> list[Path]:
         raise CertificateError([problem]) from None
 
 
-def loadCertificate(path: Path, now: float) -> Certificate:
+def loadCertificate(path: Path, now: float, domain: str | None = None) -> Certificate:
     """
-    Load one file; the domain is its name without C{.pem}.
+    Load one file.
 
+    @param domain: what it is for; by default its name without C{.pem}.
     @raise CertificateError: it can't be used.
     """
-    domain = _domainOf(path)
+    domain = domain or _domainOf(path)
     data, mode = _read(path)
-    blocks = [(match.group(1), match.group(0)) for match in _BLOCK.finditer(data)]
+    blocks = _blocks(data)
     key = _onlyKey(path, [block for label, block in blocks if label.endswith(b"PRIVATE KEY")])
     _checkStrength(path, key)
     chain = _chain(path, key, [block for label, block in blocks if label == b"CERTIFICATE"])
@@ -218,6 +230,26 @@ def loadCertificate(path: Path, now: float) -> Certificate:
         _publicKeySHA256(leaf),
     )
     return replace(certificate, warnings=_warnings(certificate, mode, now))
+
+
+def certificatesIn(path: Path) -> list[x509.Certificate]:
+    """
+    All certificates of a file that can be read, in its order, whether they belong together or not.
+
+    @raise CertificateError: the file can't be read.
+    """
+    certificates = []
+    for label, block in _blocks(_read(path)[0]):
+        try:
+            certificates += [x509.load_pem_x509_certificate(block)] if label == b"CERTIFICATE" else []
+        except (ValueError, TypeError):
+            continue
+    return certificates
+
+
+def _blocks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The blocks of a PEM file: of each its label, and all of it."""
+    return [(match.group(1), match.group(0)) for match in _BLOCK.finditer(data)]
 
 
 def _failure(path: Path, what: str, remedy: str) -> CertificateError:
