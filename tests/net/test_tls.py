@@ -312,6 +312,77 @@ class PolicyTests(TLSCase):
                 self.assertTrue(openssl.wasResumed(second.layer.connection), name)
                 self.assertEqual(second.shown(), [name])
 
+    @spec("RFC 6066", "3")
+    @spec("mission", "T6")
+    def test_ticketsOfAnotherName(self) -> None:
+        """
+        On direct TLS a session is resumed neither under the name of another domain, nor without a name, nor under
+        another name of the same certificate; the certificate shown is always the one for the name.
+        """
+        self.root.write(self.folder, "c.example", "c.example", "d.example")
+        self.tls.reload(self.folder)
+        for context in (clientContext(), tls12Context()):
+            for made, used, shown in (
+                ("a.example", "b.example", ["b.example"]),
+                ("b.example", "a.example", ["a.example"]),
+                ("a.example", None, ["a.example"]),
+                ("b.example", None, ["a.example"]),
+                (None, "a.example", ["a.example"]),
+                ("c.example", "d.example", ["c.example", "d.example"]),
+            ):
+                first = Client(self.tls, made, context).shake()
+                first.read()
+                second = Client(self.tls, used, context, session=first.connection.get_session()).shake()
+                self.assertFalse(openssl.wasResumed(second.layer.connection), (made, used))
+                self.assertEqual(second.shown(), shown)
+                self.assertEqual(second.layer.connection.get_servername(), used and used.encode())
+
+    @spec("mission", "T6")
+    def test_ticketsOfAnotherUse(self) -> None:
+        """A session of the chat's listener isn't resumed by that of the web, where nobody is asked for a certificate."""
+        for context in (clientContext(), tls12Context()):
+            first = Client(self.tls, "a.example", context).shake()
+            first.read()
+            session = first.connection.get_session()
+            second = Client(self.tls.forDirect(b"http/1.1"), "a.example", context, session=session).shake()
+            self.assertFalse(openssl.wasResumed(second.layer.connection))
+
+    @spec("mission", "T6")
+    def test_ticketsOfAnotherStream(self) -> None:
+        """After STARTTLS neither, if the streams are to two domains with one certificate."""
+        self.root.write(self.folder, "c.example", "c.example", "d.example")
+        self.tls.reload(self.folder)
+        for context in (clientContext(), tls12Context()):
+            first = Client(self.tls.forStream("c.example"), "c.example", context).shake()
+            first.read()
+            for domain, resumed in (("c.example", True), ("d.example", False)):
+                session = first.connection.get_session()
+                second = Client(self.tls.forStream(domain), domain, context, session=session).shake()
+                self.assertIs(openssl.wasResumed(second.layer.connection), resumed)
+
+    @spec("RFC 9325", "3.7")
+    def test_nameUnreadable(self) -> None:
+        """A hello whose name isn't served or can't be read is refused, also with a session made without a name."""
+        for context in (clientContext(), tls12Context()):
+            first = Client(self.tls, None, context).shake()
+            first.read()
+            session = first.connection.get_session()
+            for name in ("nobody.example", "%" * 200):
+                self.refused(Client(self.tls, name, context, session=session), UNRECOGNIZED_NAME)
+
+    def test_contextsBounded(self) -> None:
+        """A wildcard has any number of names, and contexts are kept for the latest of them only."""
+        self.root.write(self.folder, "*.example")
+        self.tls.reload(self.folder)
+        self.patch(netTLS._Contexts, "most", 5)
+        context = clientContext()
+        for name in [f"{number}.example" for number in range(9)]:
+            first = Client(self.tls, name, context).shake()
+            first.read()
+            second = Client(self.tls, name, context, session=first.connection.get_session()).shake()
+            self.assertTrue(openssl.wasResumed(second.layer.connection))
+        self.assertEqual(len(self.tls._contexts._named), 5)
+
     def test_intermediates(self) -> None:
         """The client gets the intermediate certificates too."""
         middle = Authority("middle", self.root)

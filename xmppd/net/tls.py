@@ -24,11 +24,14 @@ Only clients that speak XMPP at once are asked for a certificate, where the poli
 to whatever page asks for it is no login, and they would have their users choose one before the first page.
 
 Contexts are made anew every C{TLSPolicy.contextLife} seconds, when the next connection comes, since the keys of
-session tickets live as long as a context does (RFC 9325 section 3.4).
+session tickets live as long as a context does (RFC 9325 section 3.4). A session is resumed under the name only that it
+was made under (RFC 6066 section 3), by the same certificate, and for the same use.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +47,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import IClock
 from xmppd.trust.certificates import Certificate, CertificateError, Problem, findCertificate, loadCertificates
 from xmppd.trust.openssl import decrypt, encrypt, renewBuffers, setServerNameCallback, takeOutgoing
+from xmppd.trust.servername import HelloReader
 from xmppd.trust.tlspolicy import TLSPolicy, alpnSelector, serverContext
 
 log = Logger(namespace="xmppd.tls")
@@ -61,19 +65,25 @@ class NoCertificate(LookupError):
 
 class _Contexts:
     """
-    The contexts of one set of certificates: one for each certificate and kind of use.
+    The contexts of one set of certificates: one for each certificate, name and kind of use.
 
     @ivar certificates: the set.
     @ivar made: when, in the clock's seconds.
     """
 
+    # So many contexts are kept for names that were asked for; those that were not asked for the longest go first. A
+    # wildcard certificate has any number of names.
+    most = 256
+
     def __init__(self, certificates: Mapping[str, Certificate], policy: TLSPolicy, made: float) -> None:
         self.certificates = certificates
         self.made = made
         self._policy = policy
-        self._contexts: dict[tuple[Certificate, tuple[bytes, ...]], SSL.Context] = {}
+        self._listeners: dict[tuple[bytes, ...], SSL.Context] = {}
+        self._named: OrderedDict[tuple[str, tuple[bytes, ...]], SSL.Context] = OrderedDict()
         for certificate in certificates.values():
-            self._stream(certificate)
+            # Also to find out now whether OpenSSL takes it.
+            self._contextFor(certificate, certificate.domain, ())
 
     def forDomain(self, domain: str) -> SSL.Context:
         """
@@ -84,52 +94,100 @@ class _Contexts:
         certificate = findCertificate(self.certificates, domain)
         if certificate is None:
             raise NoCertificate(domain)
-        return self._stream(certificate)
+        return self._contextFor(certificate, domain, ())
 
     def forListener(self, protocols: tuple[bytes, ...]) -> SSL.Context:
         """
-        For direct TLS: the first certificate's, which moves to another when SNI says so.
+        For direct TLS: the first certificate's, which moves to another when SNI says so. Its keys encrypt the tickets
+        of all of the listener's connections, so it stays.
 
         @raise NoCertificate: there are no certificates at all.
         """
+        found = self._listeners.get(protocols)
+        if found is not None:
+            return found
         for certificate in self.certificates.values():
-            return self._direct(certificate, protocols)
+            made = self._listeners[protocols] = self._make(certificate, "", protocols)
+            return made
         raise NoCertificate("there are no certificates")
 
-    def _stream(self, certificate: Certificate) -> SSL.Context:
-        """The context without callbacks."""
-        key = (certificate, ())
-        if key not in self._contexts:
-            self._contexts[key] = _checkedContext(certificate, self._policy)
-        return self._contexts[key]
+    def forName(self, name: str, protocols: tuple[bytes, ...]) -> SSL.Context | None:
+        """
+        For direct TLS with a server name; None if there is no certificate for it.
 
-    def _direct(self, certificate: Certificate, protocols: tuple[bytes, ...]) -> SSL.Context:
-        """The context with SNI and ALPN."""
-        key = (certificate, protocols)
-        if key not in self._contexts:
-            asks = not XMPP.isdisjoint(protocols)
-            policy = self._policy if asks else replace(self._policy, clientAuthorities=None)
-            context = _checkedContext(certificate, policy)
-            # OpenSSL looks at a ticket before it asks about the name, and with the listener's first context; so all
-            # of a listener's contexts must have the same session id context, or only the first domain could resume.
-            context.set_session_id(b"direct")
+        @param name: empty for none.
+        """
+        if not name:
+            return self.forListener(protocols)
+        certificate = findCertificate(self.certificates, name)
+        return None if certificate is None else self._contextFor(certificate, name, protocols)
+
+    def _contextFor(self, certificate: Certificate, name: str, protocols: tuple[bytes, ...]) -> SSL.Context:
+        """The context of a name, made if need be."""
+        key = (name, protocols)
+        context = self._named.get(key)
+        if context is None:
+            context = self._named[key] = self._make(certificate, name, protocols)
+            if len(self._named) > self.most:
+                self._named.popitem(last=False)
+        self._named.move_to_end(key)
+        return context
+
+    def _make(self, certificate: Certificate, name: str, protocols: tuple[bytes, ...]) -> SSL.Context:
+        """A context; without C{protocols} for STARTTLS, that is without SNI and ALPN."""
+        asks = not protocols or not XMPP.isdisjoint(protocols)
+        policy = self._policy if asks else replace(self._policy, clientAuthorities=None)
+        context = _checkedContext(certificate, policy)
+        # What is asked for in one name isn't resumed in another, nor what was once asked for with another purpose.
+        purpose = b"\0".join((name.encode(), certificate.sha256.encode(), *protocols))
+        context.set_session_id(hashlib.sha256(purpose).digest())
+        if protocols:
             context.set_alpn_select_callback(alpnSelector(protocols))
-            setServerNameCallback(context, lambda connection: self._choose(connection, protocols))
-            self._contexts[key] = context
-        return self._contexts[key]
+            setServerNameCallback(context, _isServed)
+        return context
 
-    def _choose(self, connection: SSL.Connection, protocols: tuple[bytes, ...]) -> bool:
-        """Give a connection the context for the server name it asked for; False if there is none."""
-        name = connection.get_servername()
-        if name is None:
-            return True
-        certificate = findCertificate(self.certificates, name.decode("ascii", "replace"))
-        if certificate is None:
-            return False
-        context = self._direct(certificate, protocols)
-        if connection.get_context() is not context:
-            connection.set_context(context)
-        return True
+
+class NamedConnection(SSL.Connection):
+    """
+    The server's side of direct TLS. Reads the server name before OpenSSL does, and changes to the context for it: what
+    is to be resumed then has to be that context's.
+
+    @ivar served: whether there is a certificate for the name, or no name.
+    """
+
+    def __init__(self, contexts: _Contexts, protocols: tuple[bytes, ...]) -> None:
+        """
+        @raise NoCertificate: there are no certificates at all.
+        """
+        SSL.Connection.__init__(self, contexts.forListener(protocols))
+        self.served = True
+        self._hello: HelloReader | None = HelloReader()
+        self._contexts = contexts
+        self._protocols = protocols
+
+    def bio_write(self, buf: bytes) -> int:
+        """Take octets from the peer; the first ones are kept until the name is known."""
+        if self._hello is None:
+            return SSL.Connection.bio_write(self, buf)
+        context = None
+        try:
+            name = self._hello.feed(buf)
+            if name is None:
+                return len(buf)
+            context = self._contexts.forName(name, self._protocols)
+        except ValueError:
+            pass  # OpenSSL may say what is wrong with it
+        self.served = context is not None
+        if context is not None and context is not self.get_context():
+            self.set_context(context)
+        octets, self._hello = bytes(self._hello.octets), None
+        SSL.Connection.bio_write(self, octets)
+        return len(buf)
+
+
+def _isServed(connection: SSL.Connection) -> bool:
+    """Whether the name that a client asked for on direct TLS is served."""
+    return isinstance(connection, NamedConnection) and connection.served
 
 
 def _checkedContext(certificate: Certificate, policy: TLSPolicy) -> SSL.Context:
@@ -226,7 +284,7 @@ class ServerTLS:
 
         @raise NoCertificate: there are no certificates at all.
         """
-        return SSL.Connection(self._fresh().forListener(protocols))
+        return NamedConnection(self._fresh(), protocols)
 
     def _fresh(self) -> _Contexts:
         """The contexts, new ones if they have served their time; the old ones for once more if none can be made."""
