@@ -25,15 +25,18 @@ from xmppd.ixmppd import (
     IAccountStore,
     IArchiveStore,
     IFactStore,
+    INameStore,
     INodeStore,
     IRosterStore,
     ISpoolStore,
     IStore,
     ManagedSessionRecord,
     Missing,
+    NameRecord,
     NodeItem,
     NodeRecord,
     NodeSubscription,
+    Resembles,
     RosterChanges,
     RosterItem,
     SpooledMessage,
@@ -45,6 +48,7 @@ from xmppd.store.values import (
     MAXIMUM_FACT,
     MAXIMUM_ITEMS,
     MAXIMUM_KIND,
+    MAXIMUM_NAME,
     MAXIMUM_NODE,
     MAXIMUM_PAGE,
     MAXIMUM_PAGE_OCTETS,
@@ -273,6 +277,17 @@ class StoreContract(_StoreCase):
                 for full in (jid, jid + "/r"):
                     await self.store.pubsub.setSubscription(owner, node, NodeSubscription(full, "1", "subscribed"))
 
+    @spec("mission", "M2")
+    async def test_forgetsNames(self):
+        """What belongs to somebody who is forgotten looks like nothing any more, in whatever kind and space."""
+        await self.fill(ROMEO)
+        record = NameRecord("nickname", ROOM, "Romeo", ROMEO)
+        await self.store.nameIndex.add([record, NameRecord("nickname", ROOM, "Juliet", JULIET)])
+        await self.store.forget(ROMEO)
+        self.assertEqual(await self.store.nameIndex.list("account", "example.org"), ())
+        self.assertEqual([each.name for each in await self.store.nameIndex.list("nickname", ROOM)], ["Juliet"])
+        self.assertEqual(await self.store.nameIndex.claim(record), ())
+
     async def test_refusesWhatNoDatabaseTakes(self):
         """NUL and lone surrogates raise ValueError at once, in whatever argument."""
         for bad in REFUSED:
@@ -428,6 +443,57 @@ class AccountStoreContract(_StoreCase):
             except Exists:
                 failures += 1
         self.assertEqual(failures, 4)
+
+    async def localparts(self) -> list[str]:
+        """The names in the index of look-alikes."""
+        return [each.name for each in await self.store.nameIndex.list("account", "example.org")]
+
+    @spec("XEP-0165", "1")
+    @spec("mission", "M2")
+    async def test_createDistinct(self):
+        """Where names have to be distinct, one that looks like another's of the domain is refused."""
+        await self.store.accounts.create("paypal@example.org", [], 1.0, distinct=True)
+        for name in ("paypa1", "p\u0430ypal", "\u0440\u0430\u0443\u0440\u0430l"):
+            created = self.store.accounts.create(f"{name}@example.org", [], 1.0, distinct=True)
+            error = await self.fails(Resembles, created)
+            self.assertEqual(error.names, ("paypal",))
+            self.assertIsInstance(error, Exists)
+            self.assertIsNone(await self.store.accounts.get(f"{name}@example.org"))
+        await self.store.accounts.create("paypa1@example.net", [], 1.0, distinct=True)
+        self.assertEqual(await self.localparts(), ["paypal"])
+
+    @spec("mission", "M2")
+    async def test_createTheSameIsNoLookAlike(self):
+        """A name that is taken is just that."""
+        await self.store.accounts.create(ROMEO, [], 1.0, distinct=True)
+        error = await self.fails(Exists, self.store.accounts.create(ROMEO, [], 1.0, distinct=True))
+        self.assertNotIsInstance(error, Resembles)
+
+    @spec("mission", "M2")
+    async def test_deletingOneOfTwoFreesNothing(self):
+        """While one of several look-alikes is left, no other comes; when the last has gone, they may."""
+        await self.store.accounts.create("paypal@example.org", [], 1.0)
+        await self.store.accounts.create("paypa1@example.org", [], 1.0)
+        for gone, left in (("paypal", "paypa1"), ("paypa1", None)):
+            await self.store.accounts.remove(f"{gone}@example.org")
+            if left is not None:
+                created = self.store.accounts.create("payp\u0430l@example.org", [], 1.0, distinct=True)
+                self.assertEqual((await self.fails(Resembles, created)).names, (left,))
+        await self.store.accounts.create("payp\u0430l@example.org", [], 1.0, distinct=True)
+        self.assertEqual(await self.localparts(), ["payp\u0430l"])
+
+    @spec("mission", "M2")
+    async def test_createDistinctAtOnce(self):
+        """Of several who want look-alikes at the same time, one gets its name."""
+        names = ("paypal", "paypa1", "payp\u0430l", "\u0440\u0430\u0443\u0440\u0430l", "p\u0430ypal")
+        failures = 0
+        for attempt in [self.store.accounts.create(f"{name}@example.org", [], 1.0, distinct=True) for name in names]:
+            try:
+                await attempt
+            except Resembles:
+                failures += 1
+        there = await self.localparts()
+        self.assertEqual((there, failures), (["paypal"], 4))
 
     async def test_keys(self):
         """Keys are kept per hash."""
@@ -1578,3 +1644,108 @@ class NodeStoreContract(_StoreCase):
         self.assertEqual(await self.store.pubsub.affiliationsOf(longest, longest), {node: "owner"})
         self.assertEqual(tuple(await self.store.pubsub.subscriptionsOf(longest, longest)), ((node, subscription),))
         self.assertEqual(await self.store.pubsub.countItems(longest, node), 1)
+
+
+class NameStoreContract(_StoreCase):
+    """L{INameStore}."""
+
+    def record(self, name: str, owner: str = "", kind: str = "room", space: str = "rooms.example.org") -> NameRecord:
+        """A name, of its own if nobody's."""
+        return NameRecord(kind, space, name, owner or f"{name}@{space}")
+
+    async def names(self, **more: Any) -> list[str]:
+        """All names of rooms."""
+        return [each.name for each in await self.store.nameIndex.list("room", "rooms.example.org", **more)]
+
+    async def alike(self, name: str, **more: Any) -> list[str]:
+        """Rooms that look like one."""
+        return [each.name for each in await self.store.nameIndex.alike("room", "rooms.example.org", name, **more)]
+
+    def test_interface(self):
+        """It provides the interface."""
+        verifyObject(INameStore, self.store.nameIndex)
+
+    async def test_addAndFind(self):
+        """Names are found by what looks like them, not by themselves, not in other kinds and spaces."""
+        index = self.store.nameIndex
+        records = [self.record("paypal"), self.record("paypa1"), self.record("juliet")]
+        others = [self.record("PAYPAL", kind="other"), self.record("paypaI", space="rooms.example.net")]
+        await index.add(records + others)
+        self.assertEqual(await index.alike("room", "rooms.example.org", "раура1"), (records[1], records[0]))
+        self.assertEqual(await self.alike("paypal"), ["paypa1"])
+        self.assertEqual(await self.alike("раура1", limit=1), ["paypa1"])
+        self.assertEqual(await self.alike("romeo"), [])
+
+    async def test_addAgain(self):
+        """A name that is added again has the new owner."""
+        await self.store.nameIndex.add([self.record("cave")])
+        await self.store.nameIndex.add([self.record("cave", ROMEO)])
+        self.assertEqual((await self.store.nameIndex.alike("room", "rooms.example.org", "CAVE"))[0].owner, ROMEO)
+        self.assertEqual(await self.names(), ["cave"])
+        await self.store.nameIndex.add([])
+
+    async def test_remove(self):
+        """A name that is taken away is found no more, the others are."""
+        await self.store.nameIndex.add([self.record("paypal"), self.record("paypa1")])
+        for _ in range(2):
+            await self.store.nameIndex.remove("room", "rooms.example.org", "paypal")
+            self.assertEqual(await self.alike("раура1"), ["paypa1"])
+
+    @spec("mission", "M2")
+    async def test_claim(self):
+        """A name is claimed if nobody else's looks like it or is it; who has it may claim it again."""
+        index = self.store.nameIndex
+        self.assertEqual(await index.claim(self.record("paypal")), ())
+        self.assertEqual(await index.claim(self.record("paypal")), ())
+        self.assertEqual(await index.claim(self.record("paypa1")), (self.record("paypal"),))
+        self.assertEqual(await index.claim(self.record("paypal", ROMEO)), (self.record("paypal"),))
+        self.assertEqual(await index.claim(self.record("paypa1", "paypal@rooms.example.org")), ())
+        self.assertEqual(await self.names(), ["paypa1", "paypal"])
+
+    @spec("mission", "M2")
+    async def test_claimAtOnce(self):
+        """Of several who claim look-alikes at the same time, one gets its name."""
+        claims = [self.store.nameIndex.claim(self.record(name)) for name in ("paypa1", "paypal", "раура1")]
+        self.assertEqual([not await claim for claim in claims], [True, False, False])
+        self.assertEqual(await self.names(), ["paypa1"])
+
+    async def test_list(self):
+        """Names come in order, and in pages."""
+        order = sorted(name for name in AWKWARD if len(name.encode()) <= MAXIMUM_NAME)
+        await self.store.nameIndex.add([self.record(name, ROMEO) for name in reversed(order)])
+        self.assertEqual(await self.names(), [name for name in order if name])
+        self.assertEqual(await self.names(limit=2), order[1:3])
+        self.assertEqual(await self.names(after=order[2]), order[3:])
+
+    @spec("mission", "M8")
+    async def test_groups(self):
+        """What exists of look-alikes is found, group by group."""
+        index = self.store.nameIndex
+        await index.add([self.record(name) for name in ("paypal", "paypa1", "juliet", "burn", "bum", "romeo")])
+        await index.add([self.record("Romeo", kind="other")])
+        groups = await index.groups("room", "rooms.example.org")
+        found = {tuple(each.name for each in names) for _, names in groups}
+        self.assertEqual(found, {("paypa1", "paypal"), ("bum", "burn")})
+        keys = [key for key, _ in groups]
+        self.assertEqual(keys, sorted(keys))
+        paged: list[Any] = []
+        while page := await index.groups("room", "rooms.example.org", paged[-1][0] if paged else "", 1):
+            paged += page
+        self.assertEqual(tuple(paged), tuple(groups))
+
+    async def test_longNames(self):
+        """Names, spaces and owners may be as long as any address."""
+        longest = "ü" * 511 + "l@" + "d" * 1023
+        record = NameRecord("k" * MAXIMUM_KIND, longest, "ü" * 511 + "l", longest)
+        self.assertEqual(await self.store.nameIndex.claim(record), ())
+        found = await self.store.nameIndex.alike(record.kind, longest, "ü" * 511 + "1")
+        self.assertEqual(found, (record,))
+
+    async def test_refused(self):
+        """What is too long, or no database takes, is a mistake."""
+        index = self.store.nameIndex
+        bad = [self.record("x" * (MAXIMUM_NAME + 1)), self.record("x", "x" * 2100), self.record("x", space="x" * 2100)]
+        for record in (*bad, *(self.record(name, ROMEO) for name in REFUSED), self.record("x", kind="x" * 300)):
+            self.assertRaises(ValueError, index.add, [record])
+            self.assertRaises(ValueError, index.claim, record)
+        self.assertRaises(ValueError, index.alike, "room", "rooms.example.org", "a\0b")

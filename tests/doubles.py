@@ -23,6 +23,7 @@ from xmppd.ixmppd import (
     IEntropy,
     IFactStore,
     IHost,
+    INameStore,
     INodeStore,
     IPasswords,
     IPresence,
@@ -38,6 +39,7 @@ from xmppd.ixmppd import (
     Veto,
     VetoPredicate,
 )
+from xmppd.restrict import names
 from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 from xmppd.route.router import Router
@@ -328,6 +330,7 @@ class Rig:
         )
         self.host.presence = FakePresence()
         self.host.passwords = QuickPasswords(self.store.accounts)
+        names.join(self.host)
         self.router.addDestination(self.host)
         for feature in features:
             self.host.namespaces.update(feature.namespaces)
@@ -357,6 +360,7 @@ class Rig:
             lambda feature, key: values[feature, key],
         )
         host.presence = Absence()
+        names.join(host)
         self.router.addDestination(host)
         self.host.services[domain] = ""
         for feature in features:
@@ -423,7 +427,7 @@ class _FailingPart:
 
     _READS = frozenset(
         "get keys list count since offline held sessions all size kinds owners query ends nodes items itemsById "
-        "countItems rounds affiliations affiliationsOf subscriptions subscriptionsOf".split()
+        "countItems rounds alike groups affiliations affiliationsOf subscriptions subscriptionsOf".split()
     )
 
     def __init__(self, store: FailingStore, part: Any, interface: Any) -> None:
@@ -467,6 +471,7 @@ class FailingStore:
         self.facts: Any = directlyProviding(_FailingPart(self, store.facts, IFactStore), IFactStore)
         self.archives: Any = directlyProviding(_FailingPart(self, store.archives, IArchiveStore), IArchiveStore)
         self.pubsub: Any = directlyProviding(_FailingPart(self, store.pubsub, INodeStore), INodeStore)
+        self.nameIndex: Any = directlyProviding(_FailingPart(self, store.nameIndex, INameStore), INameStore)
 
     def open(self) -> Deferred[None]:
         """See L{IStore}."""

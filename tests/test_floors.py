@@ -18,7 +18,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).parent.parent
 
-LOWEST = ("ixmppd", "config", "counters", "guesting", "peering", "readers", "hooks", "adapters")
+LOWEST = ("ixmppd", "config", "counters", "guesting", "naming", "peering", "readers", "hooks", "adapters")
 """The modules of floor 2, which count as one room."""
 
 BELOW = ("wire", *LOWEST)

@@ -21,6 +21,7 @@ import xmppd.features
 from xmppd.config import SERVICES, Configuration, ConfigurationError, HostConfig, checkFeatureOptions
 from xmppd.hooks import Feature
 from xmppd.ixmppd import IHost
+from xmppd.naming import strictest
 from xmppd.readers import Problem, suggestion
 
 GROUP = "xmppd.features"
@@ -167,7 +168,9 @@ def services(features: Mapping[str, Feature], configuration: Configuration) -> t
                 if table in (*features[name].joins, features[name].serves)
             }
             told[serving[table]] = MappingProxyType({**told.get(serving[table], {}), **given})
-            made.append(HostConfig(domain, table=table, accounts=False, admins=admins, features=MappingProxyType(told)))
+            names = strictest(host.names for host in _above(domain, configuration))
+            features_ = MappingProxyType(told)
+            made.append(HostConfig(domain, table, names=names, accounts=False, admins=admins, features=features_))
     if problems:
         raise ConfigurationError(problems)
     declared = {name: feature.options for name, feature in features.items()}

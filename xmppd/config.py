@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from xmppd import readers
 from xmppd.guesting import PROFILES, GuestConfig
 from xmppd.hooks import Option
+from xmppd.naming import NamesConfig
 from xmppd.peering import PeerConfig, S2SConfig
 from xmppd.readers import Problem, Reading, option
 from xmppd.wire.proxies import Networks
@@ -235,6 +236,7 @@ class HostConfig:
     @ivar registration: who may register one: "closed" (administrators only), "open", "invite".
     @ivar guests: "off", or the profile of restrictions on guests: "public", "private", "specialized" (XEP-0175).
     @ivar guest: what is otherwise than in the profile.
+    @ivar names: what is done about names that may deceive (XEP-0165).
     @ivar admins: bare JIDs that administrate the host.
     @ivar resourceConflict: what happens if a client asks for a resource in use: "replace" the old session, "refuse"
         the new one, or "rename" it (RFC 6120 section 7.7.2.2).
@@ -252,6 +254,7 @@ class HostConfig:
     registration: str = option(readers.choice("closed", "open", "invite"), "closed")
     guests: str = option(readers.choice("off", *PROFILES), "off")
     guest: GuestConfig = field(default_factory=GuestConfig)
+    names: NamesConfig = field(default_factory=NamesConfig)
     admins: tuple[str, ...] = option(readers.bareJIDs, ())
     resourceConflict: str = option(readers.choice("replace", "refuse", "rename"), "replace")
     scramIterations: int = option(readers.number(MINIMUM_ITERATIONS, 10_000_000), MINIMUM_ITERATIONS)
@@ -475,9 +478,10 @@ def _domains(reading: Reading, key: str, document: dict[str, Any]) -> list[tuple
 
 def _host(reading: Reading, place: str, domain: str, table: dict[str, Any], shared: Tables) -> HostConfig:
     """One host; what all hosts' features are told stands in for what this host's are not."""
-    own = {key: value for key, value in table.items() if key != "guest"}
+    own = {key: value for key, value in table.items() if key not in ("guest", "names")}
     guest = _section(reading, f"{place}.guest", GuestConfig, table.get("guest", {}))
-    host = _section(reading, place, HostConfig, own, domain=domain, guest=guest)
+    names = _section(reading, f"{place}.names", NamesConfig, table.get("names", {}))
+    host = _section(reading, place, HostConfig, own, domain=domain, guest=guest, names=names)
     if not host.accounts and host.guests == "off":
         remedy = 'set accounts = true, or guests to "public", "private" or "specialized"'
         reading.complain(f"{place}.accounts", "nobody could log in: neither accounts nor guests", remedy)

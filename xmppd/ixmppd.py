@@ -341,6 +341,53 @@ class Departure:
         return sorted(words[1:] for words in self.places if words[:1] == (kind,))
 
 
+@dataclass(frozen=True, slots=True)
+class NameRecord:
+    """
+    A name that lives, in the index of look-alikes (XEP-0165).
+
+    @ivar kind: of name: "account", "room", or a feature's own.
+    @ivar space: among which names it is compared: a domain for accounts and rooms.
+    @ivar name: itself: a localpart for accounts and rooms.
+    @ivar owner: the bare JID that it belongs to, and goes with.
+    """
+
+    kind: str
+    space: str
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameVerdict:
+    """
+    What a host makes of a name (XEP-0165).
+
+    @ivar kind: "account", "room", "nickname", "handle" or "met".
+    @ivar name: the name, or the address that was met.
+    @ivar action: "allow", "warn" or "refuse".
+    @ivar reasons: what was found, in order, the gravest first; empty for an ordinary name: "look-alike" (of one that
+        is there), "protected" (one, or like one, that only administrators give), "domain" (like one of ours), "foreign"
+        (outside of the scripts of somebody's languages), and the values of L{xmppd.wire.confusable.Oddity}.
+    @ivar alike: the names that it looks like, the protected one last. Not everybody may be told.
+    @ivar scripts: the codes of the scripts that are foreign.
+    @ivar protected: the protected name that it is or looks like, or None.
+    """
+
+    kind: str
+    name: str
+    action: str = "allow"
+    reasons: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    protected: str | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the name must not be."""
+        return self.action == "refuse"
+
+
 # --- HTTP ---------------------------------------------------------------------------------------------------------
 
 
@@ -897,6 +944,7 @@ class IHost(Interface):
         " to be called when its session has ended. Set by XEP-0198."
     )
     passwords: IPasswords = Attribute("Derives and checks keys; set before features join.")
+    names: INames = Attribute("What is made of names that look like others; set before features join.")
     registrar: IRegistrar = Attribute("Makes, changes and removes accounts.")
     invitations: IInvitations | None = Attribute("Invitations to register, if a feature provides them.")
     disco: Any = Attribute("L{xmppd.hooks.Disco}: what features tell service discovery.")
@@ -918,6 +966,7 @@ class IHost(Interface):
     ledger: ILedger = Attribute("The ledger of guests, in front of all stores.")
     archives: IArchiveStore = Attribute("Archives of messages.")
     pubsub: INodeStore = Attribute("Nodes of publish-subscribe.")
+    nameIndex: INameStore = Attribute("Names and what they look like.")
     personal: IPersonalNodes | None = Attribute("Publish-subscribe nodes of accounts, if a feature provides them.")
     web: IWeb | None = Attribute("The web site; resources are mounted while features join. None where there is none.")
     folder: Path | None = Attribute(
@@ -1067,10 +1116,22 @@ class IRegistrar(Interface):
     def prepare(username: str) -> str:
         """The bare JID a user name stands for. Raises StanzaError not-acceptable."""
 
-    def create(username: str, password: str, request: Request | None = None) -> Deferred[str]:
+    def create(
+        username: str, password: str, request: Request | None = None, by: str = "", anyway: bool = False
+    ) -> Deferred[str]:
         """
-        Make an account and answer its bare JID. C{conflict} if there is one, C{not-acceptable} for a bad name or
-        password; what the C{registering} hook refuses is refused.
+        Make an account and answer its bare JID. C{conflict} if there is one, or one that it looks like where that is
+        refused; C{not-acceptable} for a bad name or password; what the C{registering} hook refuses is refused.
+
+        @param by: the administrator who makes it, for the audit log; empty if users do it themselves. Administrators
+            may use protected names, but not what looks like them.
+        @param anyway: an administrator has said that the name is meant, whatever it looks like.
+        """
+
+    def check(username: str, by: str = "", anyway: bool = False) -> Deferred[str]:
+        """
+        Whether an account of that name could be made, as far as the name goes: answers its localpart, or fails like
+        L{create}. Nothing is reserved.
         """
 
     def setPassword(bare: str, password: str) -> Deferred[None]:
@@ -1089,6 +1150,56 @@ class IRegistrar(Interface):
 
     def endSessions(bare: str, resource: str | None = None) -> int:
         """End the sessions of an account, or one of them; answers how many there were."""
+
+
+class INames(Interface):
+    """
+    What one domain makes of names that may deceive (XEP-0165): policy, pure and without I/O. Look-alikes are found by
+    whoever asks, in L{INameStore} or a L{NameIndex<xmppd.wire.lookalikes.NameIndex>}. Per name that is made or met.
+
+    The kinds are "account", "room", "nickname", "handle" and "met".
+    """
+
+    config: Any = Attribute("L{xmppd.naming.NamesConfig} of the moment.")
+    counts: Mapping[tuple[str, str], int] = Attribute("How many verdicts were noted, by kind and action; not of ordinary names.")
+
+    def action(kind: str) -> str:
+        """What is done about names of a kind that may deceive: "allow", "warn" or "refuse"."""
+
+    def judge(
+        kind: str, name: str, alike: Iterable[str] = (), trusted: bool = False, languages: Iterable[str] | None = None
+    ) -> NameVerdict:
+        """
+        What to make of a name.
+
+        @param alike: the names that it looks like, among those that count; never itself.
+        @param trusted: whether who gives it may give protected names (but not what looks like them).
+        @param languages: of who will read it, as tags; None: nothing is foreign.
+        """
+
+    def judgeAddress(jid: JID, alike: Iterable[str] = (), languages: Iterable[str] | None = None) -> NameVerdict:
+        """
+        What to make of the address of somebody who is met, as L{judge} does; and whether its domain looks like one of
+        this server's, or all of it like the address of a protected name here.
+
+        @param alike: addresses that it looks like, among those that who meets it knows.
+        @param languages: of who meets it, as tags; those that are configured if None.
+        """
+
+    def note(verdict: NameVerdict, **facts: object) -> None:
+        """
+        Count a verdict and write it to the audit log, unless the name is ordinary.
+
+        @param facts: who, where and for whom, for the log; C{overridden} if it was not heeded.
+        """
+
+    def error(verdict: NameVerdict, known: Callable[[str], bool] | None = None) -> StanzaError:
+        """
+        How a refusal is told: C{conflict} if the name looks like one that is there, else C{not-acceptable}; with an
+        C{<imitation xmlns='urn:xmppd:names:0'/>} that has the reasons.
+
+        @param known: says of a name that it looks like whether it is no secret from who asks, in any case.
+        """
 
 
 class ILedger(Interface):
@@ -1579,6 +1690,18 @@ class Exists(Exception):
     """There is one by that name already."""
 
 
+class Resembles(Exists):
+    """
+    There are ones whose names look like that name.
+
+    @ivar names: some of them, in order.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        super().__init__(", ".join(self.names))
+
+
 class Missing(Exception):
     """There is none by that name."""
 
@@ -1586,10 +1709,13 @@ class Missing(Exception):
 class IAccountStore(Interface):
     """Accounts and their SCRAM keys. Called per login and by administrators."""
 
-    def create(jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
+    def create(jid: str, keys: Sequence[StoredKeys], stamp: float, distinct: bool = False) -> Deferred[None]:
         """
         Make an account. Fails with L{Exists}. Messages that were spooled for the name while no account had it are
-        deleted: they were on their way to somebody who is gone.
+        deleted: they were on their way to somebody who is gone. Its localpart goes into the index of names (see
+        L{INameStore}) in the same transaction.
+
+        @param distinct: fail with L{Resembles} if the localpart looks like that of another account of the domain.
         """
 
     def remove(jid: str) -> Deferred[None]:
@@ -1869,6 +1995,43 @@ class INodeStore(Interface):
         """The names of nodes that have lost their creator and have no affiliation "owner", at most 1000."""
 
 
+class INameStore(Interface):
+    """
+    The index of look-alikes (XEP-0165): each name that lives has rows of its own, one for each of its
+    L{keys<xmppd.wire.confusable.keys>}; so when one of two look-alikes goes, the other is as well protected as before.
+
+    Accounts are in it by themselves, with kind "account", from L{IAccountStore.create} until they are forgotten. Other
+    names are brought by who makes them, and go with their owner (L{IStore.forget}) if not before. Keys depend on the
+    version of Unicode's data: L{add} everything again when that has changed.
+    """
+
+    def add(records: Sequence[NameRecord]) -> Deferred[None]:
+        """Add names, or their new keys and owners if they are there already; in one transaction."""
+
+    def claim(record: NameRecord) -> Deferred[Sequence[NameRecord]]:
+        """
+        Add a name if none of another owner in its kind and space looks like it or is it; answers those that do: none
+        means that it was added. Of several who claim look-alikes at a time one gets it.
+        """
+
+    def remove(kind: str, space: str, name: str) -> Deferred[None]:
+        """Take a name away; one that isn't there is ignored."""
+
+    def alike(kind: str, space: str, name: str, limit: int = 10) -> Deferred[Sequence[NameRecord]]:
+        """Names of that kind and space that look like C{name}, without itself, by name; at most so many."""
+
+    def list(kind: str, space: str, after: str = "", limit: int = 1000) -> Deferred[Sequence[NameRecord]]:
+        """Names behind C{after} in their order, at most so many."""
+
+    def groups(
+        kind: str, space: str, after: str = "", limit: int = 100
+    ) -> Deferred[Sequence[tuple[str, Sequence[NameRecord]]]]:
+        """
+        What exists of look-alikes: several names with a key in common, by the hash of that key, those behind C{after};
+        at most so many groups. The same names may come in several groups. For audits: looks at all names.
+        """
+
+
 class IStore(Interface):
     """A back end: opens, migrates, closes; provides the small stores."""
 
@@ -1878,6 +2041,7 @@ class IStore(Interface):
     facts: IFactStore = Attribute("Facts.")
     archives: IArchiveStore = Attribute("Archives.")
     pubsub: INodeStore = Attribute("Nodes of publish-subscribe.")
+    nameIndex: INameStore = Attribute("Names and what they look like.")
 
     def open() -> Deferred[None]:
         """Connect and migrate. Fails with L{StoreUnavailable} whose text says what to do."""

@@ -56,7 +56,7 @@ from xmppd.net.socks5 import Socks5Factory
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, wrapDirect
 from xmppd.net.turns import Turns
 from xmppd.net.webclients import mountChat, mountClients
-from xmppd.restrict import guests, profiles
+from xmppd.restrict import guests, names, profiles
 from xmppd.route.absence import Absence
 from xmppd.route.host import Host
 from xmppd.route.ledger import Ledger
@@ -208,7 +208,8 @@ class Server:
         guests.join(host)
 
     def _furnish(self, host: Host) -> None:
-        """Give a domain its web site and its folder."""
+        """Give a domain its policy of names, its web site and its folder."""
+        names.join(host, lambda: (*self.hosts, *self.serviceHosts, *self.config.components))
         host.web = self.web
         host.folder = self.config.data / "files" / host.domain
 
@@ -222,10 +223,10 @@ class Server:
         self.serviceHosts[domain] = host
         self.router.addDestination(host)
         self.features[domain] = catalogue.join(found, host, hostConfig)
-        names = [name for category, _, name in host.identities if category != "server"]
+        titles = [name for category, _, name in host.identities if category != "server"]
         below = [each for each in self.hosts.values() if domain.endswith("." + each.domain)]
         for each in below or self.hosts.values():
-            each.services[domain] = names[0] if names else ""
+            each.services[domain] = titles[0] if titles else ""
         for each in self.hosts.values():
             each.hooks.removed.addObserver(host.hooks.removed.notify)
             for loading in host.hooks.loading.observe:
@@ -466,7 +467,7 @@ class Server:
                 host.guests.reconfigure()
         for each in services:
             host = self.serviceHosts[each.domain]
-            host.reconfigure(dataclasses.replace(host.config, admins=each.admins), config.limits)
+            host.reconfigure(dataclasses.replace(host.config, admins=each.admins, names=each.names), config.limits)
 
 def makeStore(config: Configuration, reactor: Any) -> IStore:
     """The configured store, not open yet."""

@@ -19,6 +19,7 @@ from xmppd.ixmppd import (
     IStore,
     ManagedSessionRecord,
     Missing,
+    NameRecord,
     NodeItem,
     NodeRecord,
     NodeSubscription,
@@ -171,6 +172,8 @@ def everyWrite() -> list[tuple[str, str, tuple[Any, ...]]]:
     archived = contracts.archived(1, "room@r", "room@r/n", sender=GUEST)
     subscription = NodeSubscription(GUEST, "1", "subscribed")
     return [
+        ("nameIndex", "add", ([NameRecord("nickname", "room@r", "n", GUEST)],)),
+        ("nameIndex", "claim", (NameRecord("nickname", "room@r", "n", GUEST),)),
         ("accounts", "setKeys", (GUEST, [])),
         ("accounts", "addKeys", (GUEST, contracts.someKeys("sha1"), contracts.someKeys())),
         ("accounts", "setDisabled", (GUEST, True)),

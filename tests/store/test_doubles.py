@@ -11,6 +11,7 @@ from tests.contracts import (
     AccountStoreContract,
     ArchiveStoreContract,
     FactStoreContract,
+    NameStoreContract,
     NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
@@ -49,6 +50,10 @@ class FailingFactsTests(_Failing, FactStoreContract, TestCase):
 
 class FailingArchivesTests(_Failing, ArchiveStoreContract, TestCase):
     """Archives."""
+
+
+class FailingNamesTests(_Failing, NameStoreContract, TestCase):
+    """Names."""
 
 
 class FailingNodesTests(_Failing, NodeStoreContract, TestCase):

@@ -10,6 +10,7 @@ from tests.contracts import (
     AccountStoreContract,
     ArchiveStoreContract,
     FactStoreContract,
+    NameStoreContract,
     NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
@@ -46,6 +47,10 @@ class MemoryFactsTests(_Memory, FactStoreContract, TestCase):
 
 class MemoryArchivesTests(_Memory, ArchiveStoreContract, TestCase):
     """Archives."""
+
+
+class MemoryNamesTests(_Memory, NameStoreContract, TestCase):
+    """Names."""
 
 
 class MemoryNodesTests(_Memory, NodeStoreContract, TestCase):

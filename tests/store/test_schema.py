@@ -138,6 +138,8 @@ class _Migrated:
             self.assertIn(
                 f"('{REVISIONS[revision - 1]}',)", repr(self.select("SELECT version_num FROM alembic_version"))
             )
+            if revision < 5:
+                self.patch(self.store.nameIndex, "put", lambda *arguments: None)
             for jid in (ROMEO, JULIET):
                 await self.fillFirst(jid)
             await self.store.close()

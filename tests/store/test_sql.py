@@ -11,6 +11,7 @@ from tests.contracts import (
     AccountStoreContract,
     ArchiveStoreContract,
     FactStoreContract,
+    NameStoreContract,
     NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
@@ -58,6 +59,10 @@ class SQLiteArchivesTests(_SQLite, ArchiveStoreContract, TestCase):
     """Archives."""
 
 
+class SQLiteNamesTests(_SQLite, NameStoreContract, TestCase):
+    """Names."""
+
+
 class SQLiteNodesTests(_SQLite, NodeStoreContract, TestCase):
     """Nodes."""
 
@@ -84,6 +89,10 @@ class PostgreSQLFactsTests(_PostgreSQL, FactStoreContract, TestCase):
 
 class PostgreSQLArchivesTests(_PostgreSQL, ArchiveStoreContract, TestCase):
     """Archives."""
+
+
+class PostgreSQLNamesTests(_PostgreSQL, NameStoreContract, TestCase):
+    """Names."""
 
 
 class PostgreSQLNodesTests(_PostgreSQL, NodeStoreContract, TestCase):

@@ -15,10 +15,12 @@ from xmppd.ixmppd import (
     IAccountStore,
     IArchiveStore,
     IFactStore,
+    INameStore,
     INodeStore,
     IRosterStore,
     ISpoolStore,
     ManagedSessionRecord,
+    NameRecord,
     NodeItem,
     NodeRecord,
     NodeSubscription,
@@ -138,6 +140,14 @@ def _subscribed(owner: str, node: str, subscription: NodeSubscription) -> Notes:
     return _atNode(owner, node, (bareOf(subscription.jid),)) if subscription.state != "none" else ()
 
 
+def _name(record: NameRecord) -> Notes:
+    return ((record.owner, OWN),)
+
+
+def _names(records: Sequence[NameRecord]) -> Notes:
+    return [note for record in records for note in _name(record)]
+
+
 _TAKES = Free("it only deletes")
 _NOBODYS = Free("it doesn't concern one owner")
 
@@ -145,7 +155,7 @@ RULES: Final[Mapping[str, tuple[type[Interface], Mapping[str, Reads | Writes | F
     "accounts": (
         IAccountStore,
         {
-            "create": Writes(lambda jid, keys, stamp: ()),  # see L{Ledger._create}
+            "create": Writes(lambda jid, keys, stamp, distinct=False: ()),  # see L{Ledger._create}
             "remove": _TAKES,
             "get": Reads(None),
             "keys": Reads(None),
@@ -241,6 +251,17 @@ RULES: Final[Mapping[str, tuple[type[Interface], Mapping[str, Reads | Writes | F
             "forget": Reads(None),
             "forgetEntity": Reads(None),
             "ownerless": Reads(()),
+        },
+    ),
+    "nameIndex": (
+        INameStore,
+        {
+            "add": Writes(_names),
+            "claim": Writes(_name),
+            "remove": _TAKES,
+            "alike": _NOBODYS,
+            "list": _NOBODYS,
+            "groups": _NOBODYS,
         },
     ),
 }

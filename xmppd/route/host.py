@@ -35,6 +35,7 @@ from xmppd.ixmppd import (
     IHost,
     IInspection,
     IInvitations,
+    INames,
     IPasswords,
     IPersonalNodes,
     IPresence,
@@ -100,6 +101,7 @@ class Host:
         self.facts = self.ledger.facts
         self.archives = self.ledger.archives
         self.pubsub = self.ledger.pubsub
+        self.nameIndex = self.ledger.nameIndex
         self.hooks = Hooks()
         self.adapters = Adapters()
         self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")] if config.table == "host" else []
@@ -130,6 +132,7 @@ class Host:
         self.disco = Disco()
         self.inline = Inline()
         self.passwords = cast(IPasswords, None)
+        self.names = cast(INames, None)
         self.invitations: IInvitations | None = None
         self.lifecycle: Callable[[str, float], None] | None = None
         self.web: IWeb | None = None

@@ -41,6 +41,7 @@ from xmppd.ixmppd import (
     IFactStore,
     IHost,
     ILedger,
+    INameStore,
     INodeStore,
     IRosterStore,
     ISpoolStore,
@@ -120,6 +121,7 @@ class Ledger:
     facts: IFactStore
     archives: IArchiveStore
     pubsub: INodeStore
+    nameIndex: INameStore
 
     def __init__(self, store: IStore, clock: IClock) -> None:
         self.store = store
@@ -175,12 +177,12 @@ class Ledger:
             return reads
         return free
 
-    def _create(self, jid: str, *arguments: Any) -> Deferred[None]:
+    def _create(self, jid: str, *arguments: Any, **named: Any) -> Deferred[None]:
         """Nobody registers the name of a guest who is here."""
         if jid in self._guests:
             return fail(Exists(jid))
         self._gone.pop(jid, None)
-        return self.store.accounts.create(jid, *arguments)
+        return self.store.accounts.create(jid, *arguments, **named)
 
     def _archive(self, add: Callable[..., Deferred[None]], messages: Sequence[ArchivedMessage]) -> Deferred[None]:
         """What a guest said who has gone meanwhile is archived for others without its name."""

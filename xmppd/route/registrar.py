@@ -16,13 +16,25 @@ from typing import TYPE_CHECKING, cast
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from xmppd.ixmppd import Departure, Exists, IHost, IRegistrar, ISession, Missing, Request
+from xmppd.ixmppd import (
+    Departure,
+    Exists,
+    IHost,
+    IRegistrar,
+    ISession,
+    Missing,
+    NameRecord,
+    NameVerdict,
+    Request,
+    Resembles,
+)
+from xmppd.naming import ALLOW, REFUSE
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, fromParts, prepareLocal
 from xmppd.wire.stanza import Stanza
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
     from typing import Any
 
     from xmppd.route.host import Host
@@ -65,26 +77,59 @@ class Registrar:
         except JIDMalformed as error:
             raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, error.text) from error
 
-    def create(self, username: str, password: str, request: Request | None = None) -> Deferred[str]:
+    def create(
+        self, username: str, password: str, request: Request | None = None, by: str = "", anyway: bool = False
+    ) -> Deferred[str]:
         """See L{IRegistrar}."""
-        return Deferred.fromCoroutine(self._create(username, password, request))
+        return Deferred.fromCoroutine(self._create(username, password, request, by, anyway))
 
-    async def _create(self, username: str, password: str, request: Request | None) -> str:
+    async def _create(self, username: str, password: str, request: Request | None, by: str, anyway: bool) -> str:
         host = self._host
         bare = self.prepare(username)
+        local = bare.rpartition("@")[0]
         for refuse in host.hooks.registering.refuse:
-            error = refuse(request, bare.rpartition("@")[0])
+            error = refuse(request, local)
             if error is not None:
                 raise error
-        if await host.accounts.get(bare) is not None:
-            raise StanzaError(StanzaCondition.CONFLICT, "There is an account by that name.")
+        verdict = await self._judged(local, by, anyway)
         keys = await host.passwords.derive(password)
+        distinct = not anyway and host.names.action("account") == REFUSE
         try:
-            await host.accounts.create(bare, keys, host.clock.seconds())
+            await host.accounts.create(bare, keys, host.clock.seconds(), distinct)
+        except Resembles as error:  # it has come while the keys were made
+            raise self._refusal(host.names.judge("account", local, error.names, bool(by)), by) from None
         except Exists:
             raise StanzaError(StanzaCondition.CONFLICT, "There is an account by that name.") from None
+        host.names.note(verdict, by=by, overridden=anyway and verdict.refused, account=bare)
         host.hooks.registered.notify(bare)
         return bare
+
+    def check(self, username: str, by: str = "", anyway: bool = False) -> Deferred[str]:
+        """See L{IRegistrar}."""
+        return Deferred.fromCoroutine(self._check(username, by, anyway))
+
+    async def _check(self, username: str, by: str, anyway: bool) -> str:
+        local = self.prepare(username).rpartition("@")[0]
+        await self._judged(local, by, anyway)
+        return local
+
+    async def _judged(self, local: str, by: str, anyway: bool) -> NameVerdict:
+        """What is to be said about a name for an account (XEP-0165); raises what refuses it."""
+        host = self._host
+        if await host.accounts.get(f"{local}@{host.domain}") is not None:
+            raise StanzaError(StanzaCondition.CONFLICT, "There is an account by that name.")
+        alike: Sequence[NameRecord] = ()
+        if host.names.action("account") != ALLOW:
+            alike = await host.nameIndex.alike("account", host.domain, local)
+        verdict = host.names.judge("account", local, [each.name for each in alike], bool(by))
+        if verdict.refused and not anyway:
+            raise self._refusal(verdict, by)
+        return verdict
+
+    def _refusal(self, verdict: NameVerdict, by: str) -> StanzaError:
+        """An account isn't made because of its name; administrators are told which others it looks like."""
+        self._host.names.note(verdict, by=by)
+        return self._host.names.error(verdict, (lambda name: True) if by else None)
 
     def setPassword(self, bare: str, password: str) -> Deferred[None]:
         """See L{IRegistrar}."""

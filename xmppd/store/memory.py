@@ -28,15 +28,18 @@ from xmppd.ixmppd import (
     IStore,
     ManagedSessionRecord,
     Missing,
+    Resembles,
     RosterChanges,
     RosterItem,
     SpooledMessage,
     StoredKeys,
 )
 from xmppd.store.memoryarchives import MemoryArchives
+from xmppd.store.memorynames import MemoryNames
 from xmppd.store.memorynodes import MemoryNodes
 from xmppd.store.values import (
     MAXIMUM_REMOVALS,
+    accountName,
     bareOf,
     checkFact,
     checkItem,
@@ -82,12 +85,19 @@ class MemoryAccounts:
         self._store = store
         self._accounts: dict[str, _Account] = {}
 
-    def create(self, jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
-        """Make an account. Fails with L{Exists}."""
+    def create(
+        self, jid: str, keys: Sequence[StoredKeys], stamp: float, distinct: bool = False
+    ) -> Deferred[None]:
+        """Make an account. Fails with L{Exists}, and if it has to be distinct with L{Resembles}."""
         checkText(jid)
         checkKeys(keys)
         if jid in self._accounts:
             return fail(Exists(jid))
+        name = accountName(jid)
+        alike = self._store.nameIndex.find(name.kind, name.space, name.name) if distinct else ()
+        if alike:
+            return fail(Resembles(each.name for each in alike))
+        self._store.nameIndex.put(name)
         self._store.spool.clear(jid)
         self._accounts[jid] = _Account(AccountRecord(jid, stamp), {each.hashName: each for each in keys})
         return succeed(None)
@@ -481,6 +491,7 @@ class MemoryStore:
         self.facts = MemoryFacts()
         self.archives = MemoryArchives()
         self.pubsub = MemoryNodes()
+        self.nameIndex = MemoryNames()
 
     def open(self) -> Deferred[None]:
         """Nothing to open."""
@@ -500,6 +511,7 @@ class MemoryStore:
         self.archives.forget(owner)
         self.pubsub.forget(owner)
         self.pubsub.forgetEntity(owner)
+        self.nameIndex.forget(owner)
         self.facts.forgetAbout(owner)
         self.archives.disown(owner)
         return succeed(None)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from xmppd.ixmppd import (
     ArchivedMessage,
     ArchiveQuery,
+    NameRecord,
     NodeItem,
     NodeRecord,
     NodeSubscription,
@@ -22,6 +24,7 @@ from xmppd.ixmppd import (
     StoredKeys,
 )
 from xmppd.wire.archiveids import prefixBehind, prefixOf
+from xmppd.wire.lookalikes import keysOf
 
 MAXIMUM_FACT = 1 << 20
 """How many octets one fact may have."""
@@ -78,6 +81,9 @@ def checkText(*texts: str) -> None:
 MAXIMUM_KIND = 255
 """How many octets the name of a kind of facts may have."""
 
+MAXIMUM_NAME = 1023
+"""How many octets a name in the index of look-alikes may have."""
+
 MAXIMUM_OWNER = 2047
 """How many octets an owner may have: those of the longest bare JID (RFC 7622 section 3.1)."""
 
@@ -92,6 +98,27 @@ def checkFact(owner: str, kind: str, key: str, value: bytes) -> None:
         raise ValueError("the owner or the kind of a fact is too long")
     if len(value) > MAXIMUM_FACT:
         raise ValueError(f"a fact of {len(value)} octets is too large; {MAXIMUM_FACT} are allowed")
+
+
+def checkName(record: NameRecord) -> None:
+    """
+    @raise ValueError: a text that L{checkText} refuses, or one that is too long for the index.
+    """
+    checkText(record.kind, record.space, record.name, record.owner)
+    lengths = (len(record.kind.encode()), len(record.space.encode()), len(record.owner.encode()))
+    if lengths[0] > MAXIMUM_KIND or max(lengths) > MAXIMUM_OWNER or len(record.name.encode()) > MAXIMUM_NAME:
+        raise ValueError("a name, its owner, its kind or where it is compared is too long")
+
+
+def accountName(jid: str) -> NameRecord:
+    """The name of an account, as the index of look-alikes has it."""
+    local, _, domain = jid.rpartition("@")
+    return NameRecord("account", domain, local, jid)
+
+
+def keyDigests(name: str) -> frozenset[bytes]:
+    """What stands for the keys of a name (L{xmppd.wire.confusable.keys}) in the index; also of one that is too long."""
+    return frozenset(sha256(key.encode()).digest() for key in keysOf(name))
 
 
 def checkItem(account: str, item: RosterItem) -> None:

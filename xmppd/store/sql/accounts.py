@@ -12,12 +12,13 @@ from sqlalchemy import bindparam, func, literal_column, select
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from xmppd.ixmppd import AccountRecord, Exists, IAccountStore, Missing, StoredKeys
+from xmppd.ixmppd import AccountRecord, Exists, IAccountStore, Missing, Resembles, StoredKeys
 from xmppd.store.sql.backend import Backend
 from xmppd.store.sql.forgetting import Forgetting
+from xmppd.store.sql.names import SQLNames
 from xmppd.store.sql.schema import accountKeys, accounts, spool
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
-from xmppd.store.values import checkKeys, checkText, domainOf
+from xmppd.store.values import accountName, checkKeys, checkText, domainOf
 
 
 def _record(row: Sequence[Any]) -> AccountRecord:
@@ -29,10 +30,13 @@ def _record(row: Sequence[Any]) -> AccountRecord:
 class SQLAccounts:
     """See L{IAccountStore}."""
 
-    def __init__(self, backend: Backend, writer: BatchThread, reader: BatchThread, forgetting: Forgetting) -> None:
+    def __init__(
+        self, backend: Backend, writer: BatchThread, reader: BatchThread, forgetting: Forgetting, names: SQLNames
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._forgetting = forgetting
+        self._names = names
         self._compile(backend)
         self._create = Operation(self._runCreate)
         self._remove = Operation(self._runRemove)
@@ -75,11 +79,13 @@ class SQLAccounts:
         )
         self._sqlCount = text(select(func.count()).select_from(accounts).where(here))
 
-    def create(self, jid: str, keys: Sequence[StoredKeys], stamp: float) -> Deferred[None]:
-        """Make an account. Fails with L{Exists}."""
+    def create(
+        self, jid: str, keys: Sequence[StoredKeys], stamp: float, distinct: bool = False
+    ) -> Deferred[None]:
+        """Make an account. Fails with L{Exists}, and if it has to be distinct with L{Resembles}."""
         checkText(jid)
         checkKeys(keys)
-        return self._writer.submit(self._create, jid, tuple(keys), stamp)
+        return self._writer.submit(self._create, jid, tuple(keys), stamp, distinct)
 
     def remove(self, jid: str) -> Deferred[None]:
         """Delete everything of an account. Fails with L{Missing}."""
@@ -135,9 +141,16 @@ class SQLAccounts:
 
     # --- in the threads
 
-    def _runCreate(self, connection: Connection, jid: str, keys: Sequence[StoredKeys], stamp: float) -> None:
+    def _runCreate(
+        self, connection: Connection, jid: str, keys: Sequence[StoredKeys], stamp: float, distinct: bool
+    ) -> None:
         if self._runGet(connection, jid) is not None:
             raise Exists(jid)
+        record = accountName(jid)
+        alike = self._names.find(connection, record.kind, record.space, record.name) if distinct else ()
+        if alike:
+            raise Resembles(each.name for each in alike)
+        self._names.put(connection, (record,))
         # what was on its way to an account of that name while it was removed is not for the new one
         connection.execute(self._sqlClear, {"account": jid})
         connection.execute(

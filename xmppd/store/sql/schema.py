@@ -39,7 +39,7 @@ from sqlalchemy import (
 
 from xmppd.ixmppd import ABOUT
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every schema revision this version knows, oldest first. The last is the one it works with."""
 
 metadata = MetaData()
@@ -249,6 +249,18 @@ nodeSubscriptions = Table(
     _text("state"),
     _text("options"),
     Index("node_subscriptions_entity", "entity_digest", "owner"),
+)
+
+names = Table(
+    "names",
+    metadata,
+    _text("kind", primary=True),
+    _text("space", primary=True),
+    _bytes("digest", primary=True),
+    _bytes("name_digest", primary=True),
+    _text("name"),
+    owner(_text("owner")),
+    Index("names_owner", "owner"),
 )
 
 counters = Table("counters", metadata, _text("name", primary=True), _number("value"))

@@ -18,6 +18,7 @@ from xmppd.store.sql.archives import SQLArchives
 from xmppd.store.sql.backend import backendFor
 from xmppd.store.sql.facts import SQLFacts
 from xmppd.store.sql.forgetting import Forgetting
+from xmppd.store.sql.names import SQLNames
 from xmppd.store.sql.nodes import SQLNodes
 from xmppd.store.sql.rosters import SQLRosters
 from xmppd.store.sql.spool import SpoolIds, SQLSpool
@@ -53,8 +54,9 @@ class SQLStore:
         self.facts = SQLFacts(*both)
         self.archives = SQLArchives(*both)
         self.pubsub = SQLNodes(*both)
+        self.nameIndex = SQLNames(*both)
         self._forgetting = Forgetting(self._backend, self._writer, self.rosters, self.archives, self.pubsub)
-        self.accounts = SQLAccounts(*both, self._forgetting)
+        self.accounts = SQLAccounts(*both, self._forgetting, self.nameIndex)
 
     @property
     def waiting(self) -> int:
