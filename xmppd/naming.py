@@ -53,6 +53,11 @@ PROTECTED: Final = (
 )
 """Names that sound as if they spoke for the server; those of RFC 2142 among them."""
 
+EDITIONS: Final = "names-edition"
+"""
+The kind of fact of a domain that says of which edition of the data its index of look-alikes was made, by kind of name.
+"""
+
 LONGEST_PROTECTED: Final = 255
 """Code points."""
 

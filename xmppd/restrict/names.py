@@ -22,23 +22,16 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from xmppd.ixmppd import IHost, INames, NameRecord, NameVerdict
-from xmppd.naming import ALLOW, LEVELS, NamesConfig
+from xmppd.naming import ALLOW, EDITIONS, LEVELS, NamesConfig
 from xmppd.wire import ns
 from xmppd.wire.confusable import LONGEST, Findings, Level, Oddity, inspect, outside
 from xmppd.wire.element import Element, writable
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID
-from xmppd.wire.lookalikes import NameIndex
-from xmppd.wire.ucd import UNICODE
+from xmppd.wire.lookalikes import EDITION, NameIndex
 
 log = Logger(namespace="xmppd.names")
 audit = Logger(namespace="xmppd.audit")
-
-EDITION: Final = f"{UNICODE}/1"
-"""What keys in the database are made from. The number behind the slash counts changes of our own rows."""
-
-KIND: Final = "names-edition"
-"""The kind of fact that says so."""
 
 BATCH: Final = 500
 """How many accounts are indexed in one transaction."""
@@ -248,7 +241,7 @@ class Names:
 
     async def _refresh(self) -> None:
         host = self._host
-        edition = await host.facts.get(host.domain, KIND, "account")
+        edition = await host.facts.get(host.domain, EDITIONS, "account")
         if edition == EDITION.encode():
             return
         after, count = "", 0
@@ -257,7 +250,7 @@ class Names:
             await host.nameIndex.add(names)
             after = records[-1].jid
             count += len(records)
-        await host.facts.put(host.domain, KIND, "account", EDITION.encode())
+        await host.facts.put(host.domain, EDITIONS, "account", EDITION.encode())
         if count:
             log.info("indexed what the names of {count} accounts of {host} look like", count=count, host=host.domain)
 

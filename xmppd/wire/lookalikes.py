@@ -9,9 +9,14 @@ dictionary, however many names there are. Names that many processes or restarts 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Final
 
 from xmppd.wire.confusable import LONGEST, keys
 from xmppd.wire.jid import JID
+from xmppd.wire.ucd import UNICODE
+
+EDITION: Final = f"{UNICODE}/1"
+"""What keys are made from, to be kept with them. The number behind the slash counts changes of our own rows."""
 
 
 def keysOf(text: str) -> frozenset[str]:

@@ -19,6 +19,7 @@ from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import parse, prepareResource
+from xmppd.wire.lookalikes import NameIndex
 
 if TYPE_CHECKING:
     from xmppd.features.xep0045_muc.requests import After, Query
@@ -227,11 +228,13 @@ class Admin:
         if count > most and count > len(room.affiliations):
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, f"At most {most} affiliations.")
         keys: dict[str, str] = {}
+        given = NameIndex()
         for bare, nick in nicks.items():
             if nick:
                 checkNick(nick, self._service.options.nickOctets)
                 if room.holds(nickKey(nick), bare) or keys.setdefault(nickKey(nick), bare) != bare:
                     raise StanzaError(StanzaCondition.CONFLICT, "The nickname is in use or reserved.")
+                self._service.naming.reserved(room, nick, bare, given)
 
     def _setRole(self, room: Room, occupant: Occupant, role: Role, actor: str | None, wish: Wish) -> Telling:
         """A role changes now; answers what tells the others."""

@@ -152,6 +152,7 @@ class RoomPresence:
         wish = stanza.find(JOIN)
         created = room is None
         if room is None:
+            service.naming.nickname(None, nick, sender.bare, Affiliation.OWNER)
             room = service.create(to.local or "", sender)
         elif room.locked:
             raise StanzaError(StanzaCondition.ITEM_NOT_FOUND, "The room is not configured yet.")
@@ -162,6 +163,7 @@ class RoomPresence:
             own = room.nicks.get(sender.bare)
             if self._options.lockNicks and own is not None and own != nick:
                 nick, codes = own, (RENAMED,)
+            service.naming.nickname(room, nick, sender.bare, affiliation)
         occupant = self._occupantFor(room, sender, affiliation, nick)
         seat = Seat(sender.full, self._router, occupant, self._cleaned(stanza))
         first = not occupant.seats
@@ -272,6 +274,7 @@ class RoomPresence:
             raise StanzaError(StanzaCondition.CONFLICT, "The nickname is in use or reserved.")
         if len(occupant.seats) > 1 and taken is occupant:
             raise StanzaError(StanzaCondition.CONFLICT, "Another of your clients uses this nickname.")
+        self._service.naming.nickname(room, nick, occupant.bare, occupant.affiliation)
         if len(occupant.seats) > 1:
             self._split(room, seat, nick, stanza)
         else:

@@ -26,6 +26,7 @@ from xmppd.features.xep0045_muc.pace import Pace, SlowMode
 from xmppd.wire.element import escapeAttribute, escapeText
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import parse
+from xmppd.wire.lookalikes import NameIndex
 from xmppd.wire.stanza import Stanza
 
 VOICES: Final = 1000
@@ -47,6 +48,7 @@ class Room:
     @ivar written: whether anything of it may be in the store.
     @ivar occupants: by nickname.
     @ivar keys: by what nicknames are compared by.
+    @ivar likes: nicknames, used and reserved, with whose they are, by what they look like (XEP-0165).
     @ivar seats: clients by full JID.
     @ivar affiliations: by bare JID (or domain, for bans); those that are C{none} are left out.
     @ivar nicks: reserved nicknames by bare JID.
@@ -85,6 +87,7 @@ class Room:
         self.timeout: IDelayedCall | None = None
         self.occupants: dict[str, Occupant] = {}
         self.keys: dict[str, Occupant] = {}
+        self.likes = NameIndex()
         self.seats: dict[str, Seat] = {}
         self.audience: tuple[Seat, ...] = ()
         self.affiliations: dict[str, Affiliation] = {}
@@ -236,7 +239,9 @@ class Room:
         old = self.nicks.pop(bare, None)
         if old is not None:
             self.reserved.pop(nickKey(old), None)
+            self.likes.discard(old, bare)
         if nick:
+            self.likes.add(nick, bare)
             self.nicks[bare] = nick
             self.reserved[nickKey(nick)] = bare
 
@@ -266,6 +271,8 @@ class Room:
     def seat(self, seat: Seat) -> None:
         """Somebody sits down; the occupant may be new."""
         occupant = seat.occupant
+        if occupant.nick not in self.occupants:
+            self.likes.add(occupant.nick, occupant.bare)
         self.occupants[occupant.nick] = occupant
         self.keys[nickKey(occupant.nick)] = occupant
         occupant.seats[seat.full] = seat
@@ -281,7 +288,7 @@ class Room:
 
     def remove(self, occupant: Occupant) -> None:
         """An occupant leaves with all clients, which it keeps, so that they can still be told."""
-        self.occupants.pop(occupant.nick, None)
+        self._unname(occupant)
         self.keys.pop(nickKey(occupant.nick), None)
         for full in occupant.seats:
             self.seats.pop(full, None)
@@ -289,11 +296,17 @@ class Room:
 
     def rename(self, occupant: Occupant, nick: str) -> None:
         """An occupant takes another nickname."""
-        self.occupants.pop(occupant.nick, None)
+        self._unname(occupant)
         self.keys.pop(nickKey(occupant.nick), None)
         occupant.rename(self.jid, nick)
+        self.likes.add(nick, occupant.bare)
         self.occupants[nick] = occupant
         self.keys[nickKey(nick)] = occupant
+
+    def _unname(self, occupant: Occupant) -> None:
+        """Nobody has that nickname any more."""
+        if self.occupants.pop(occupant.nick, None) is not None:
+            self.likes.discard(occupant.nick, occupant.bare)
 
     # --- presence, encoded
 
@@ -459,6 +472,7 @@ class Room:
             self.timeout.cancel()
         audience = self.audience
         self.occupants, self.keys, self.seats, self.audience = {}, {}, {}, ()
+        self.likes.clear()
         addition = userX(item(Affiliation.NONE, Role.NONE) + content, (*codes, SELF))
         for seat in audience:
             attrs = {"from": seat.occupant.jid, "type": "unavailable"}

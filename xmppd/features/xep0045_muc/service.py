@@ -29,6 +29,7 @@ from xmppd.features.xep0045_muc.information import Information, mayKnow
 from xmppd.features.xep0045_muc.invitations import Invitations
 from xmppd.features.xep0045_muc.messages import Messages
 from xmppd.features.xep0045_muc.moderation import Moderation
+from xmppd.features.xep0045_muc.naming import Naming
 from xmppd.features.xep0045_muc.occupants import Occupant, Seat
 from xmppd.features.xep0045_muc.options import Options
 from xmppd.features.xep0045_muc.owner import Owner
@@ -89,6 +90,7 @@ class Service:
         self._mentioned: dict[str, set[str]] = {}
         self._born: dict[str, float] = {}
         self._leaving: dict[str, Deferred[None]] = {}
+        self.naming = Naming(self)
         self.turns = Turns(host.clock)
         self.storage = Storage(self)
         self.relay = Relay(self)
@@ -135,6 +137,7 @@ class Service:
         for room in tuple(self.rooms.values()):
             room.close("", (SHUTDOWN,))
         self.rooms.clear()
+        self.naming.rooms.clear()
         self.turns.flush()
 
     # --- what comes in
@@ -243,6 +246,7 @@ class Service:
             lambda bare, there: self._mentions(local, bare, there),
         )
         self.rooms[local] = room
+        self.naming.rooms.add(local)
         self._count(config.creator)
         room.mention(config.creator)
         return room
@@ -270,7 +274,8 @@ class Service:
         """
         A new room, locked, whose owner is C{creator} (section 10.1.1).
 
-        @raise StanzaError: not-allowed: that user may not; resource-constraint: there are too many.
+        @raise StanzaError: not-allowed: that user may not; resource-constraint: there are too many; conflict,
+            not-acceptable: the name may deceive.
         """
         if not self._mayCreate(creator) or len(local.encode()) > LONGEST_NAME:
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "You may not make rooms here.")
@@ -279,6 +284,7 @@ class Service:
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "There are too many rooms.")
         if not admin and self._created.get(creator.bare, 0) >= self.options.roomsPerUser:
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "You have made too many rooms.")
+        self.naming.room(local, creator)
         defaults = asdict(self.options.defaults)
         room = self.make(local, RoomConfig(**{**defaults, "creator": creator.bare}))
         if self.archive is None:
@@ -338,6 +344,7 @@ class Service:
         seats = room.audience
         room.close(destroyed(venue, reason, password))
         self.rooms.pop(room.local, None)
+        self.naming.rooms.discard(room.local)
         for bare in room.known():
             self._mentions(room.local, bare, False)
         self._uncount(room.config.creator)

@@ -23,8 +23,10 @@ from xmppd.features.xep0045_muc.config import RoomConfig, configFrom
 from xmppd.features.xep0045_muc.encoding import Fan
 from xmppd.features.xep0045_muc.hats import Hat
 from xmppd.features.xep0045_muc.rooms import Room
-from xmppd.ixmppd import StoreUnavailable
+from xmppd.ixmppd import NameRecord, StoreUnavailable
+from xmppd.naming import EDITIONS
 from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.lookalikes import EDITION
 from xmppd.wire.stanza import fromBytes
 
 if TYPE_CHECKING:
@@ -38,6 +40,12 @@ HAT_LIST: Final = "room-hat-list"
 SUBJECT: Final = "room-subject"
 CARD: Final = "room-vcard"
 SECRET: Final = "room-secret"  # noqa: S105
+
+NAME: Final = "room"
+"""The kind of name in the index of look-alikes (XEP-0165)."""
+
+INDEXED: Final = 500
+"""How many names are indexed in one transaction."""
 
 CARDS_OCTETS: Final = 16 * 1024 * 1024
 """What the vCards of all temporary rooms may take."""
@@ -79,6 +87,7 @@ class Storage:
             if room.config.creator not in room.affiliations:
                 self._service.unmade(room)  # the account may have been removed while the server was killed
         await self._sweep(known)
+        await self._index(known)
 
     async def _sweep(self, known: Collection[str]) -> None:
         """
@@ -91,6 +100,25 @@ class Storage:
             for owner in await self._facts.owners(kind, self._domain):
                 if owner not in there and owner != self._domain:
                     await self._facts.forget(owner)
+
+    def _name(self, local: str) -> NameRecord:
+        return NameRecord(NAME, self._domain, local, f"{local}@{self._domain}")
+
+    async def _index(self, known: Collection[str]) -> None:
+        """Have the rooms that there are in the index of look-alikes, and no others; all again if it has other keys."""
+        index = self._service.host.nameIndex
+        there: set[str] = set()
+        while page := await index.list(NAME, self._domain, max(there, default="")):
+            there.update(each.name for each in page)
+        for local in sorted(there.difference(known)):
+            await index.remove(NAME, self._domain, local)
+        edition = await self._facts.get(self._domain, EDITIONS, NAME)
+        same = edition == EDITION.encode()
+        missing = [self._name(local) for local in sorted(known) if not (same and local in there)]
+        for start in range(0, len(missing), INDEXED):
+            await index.add(missing[start : start + INDEXED])
+        if not same:
+            await self._facts.put(self._domain, EDITIONS, NAME, EDITION.encode())
 
     async def _fill(self, room: Room) -> None:
         for bare, value in (await self._facts.all(room.jid, AFFILIATIONS)).items():
@@ -192,6 +220,8 @@ class Storage:
             if card is not None:
                 await self._facts.put(room.jid, CARD, "", card)
         if config.persistent:
+            if new:
+                await self._service.host.nameIndex.add([self._name(room.local)])
             await self._facts.put(self._domain, ROOMS, room.local, config.toBytes())
         elif room.config.persistent and not room.locked:
             card = await self.card(room)
@@ -252,6 +282,7 @@ class Storage:
 
     async def _forget(self, room: Room) -> None:
         await self._facts.delete(self._domain, ROOMS, room.local)
+        await self._service.host.nameIndex.remove(NAME, self._domain, room.local)
         await self._facts.forget(room.jid)
 
     async def forget(self, room: Room) -> None:
