@@ -72,7 +72,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "net": ("twisted", "zope", "attr", "attrs", "idna", "wsproto", "automat", *CRYPTOGRAPHY),
     "services": ("twisted", "zope", "attr", "attrs"),
     "catalogue": (),
-    "ctl": ("twisted", "zope", "attr", "attrs", "click", *CRYPTOGRAPHY),
+    "ctl": ("twisted", "zope", "attr", "attrs", "click", "prometheus_client", *CRYPTOGRAPHY),
     "tap": ("twisted", "zope", "attr", "attrs"),
     "__main__": (),
 }

@@ -66,6 +66,7 @@ class Listen:
     @ivar http: HTTP without TLS, for a reverse proxy.
     @ivar https: HTTP with TLS.
     @ivar component: external components (XEP-0114); without TLS, so loopback is the place.
+    @ivar metrics: HTTP for administrators and Prometheus: whoever gets there may read, so loopback is the place.
     @ivar proxyProtocol: whose connections to c2s, c2sTls, http and https begin with the PROXY protocol, which names
         the client's address; the others' never do.
     """
@@ -77,6 +78,7 @@ class Listen:
     http: tuple[str, ...] = option(readers.endpoints, ())
     https: tuple[str, ...] = option(readers.endpoints, ())
     component: tuple[str, ...] = option(readers.endpoints, ())
+    metrics: tuple[str, ...] = option(readers.endpoints, ())
     proxyProtocol: Networks = option(readers.networks, Networks())
 
 

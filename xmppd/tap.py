@@ -40,6 +40,7 @@ from xmppd.ctl.folder import DataFolder
 from xmppd.ctl.options import Options
 from xmppd.ctl.process import RunningServer
 from xmppd.ctl.socket import ControlSocket
+from xmppd.ctl.statuspage import monitoringEndpoints
 from xmppd.hooks import Feature
 from xmppd.ixmppd import IClock, IEntropy, IStore
 from xmppd.net.admission import Admission
@@ -48,6 +49,7 @@ from xmppd.net.expiries import Expiries
 from xmppd.net.histories import Histories
 from xmppd.net.hops import Hops
 from xmppd.net.http import ALPN, WebFactory
+from xmppd.net.inspection import Inspection
 from xmppd.net.peers import Peers
 from xmppd.net.polling import readDirectly
 from xmppd.net.proxied import proxied
@@ -107,6 +109,7 @@ class Server:
     @ivar others: connections that speak something else than XMPP: HTTP, SOCKS5.
     @ivar peers: other servers, and C{remote} the door to them; None if there are to be none.
     @ivar web: the web site, on all listeners for HTTP; None where there are none.
+    @ivar inspection: what administrators see of streams and certificates.
     @ivar features: names of the features that joined, by domain.
     @ivar service: the tree to start.
     @ivar serving: whether everything runs.
@@ -142,6 +145,7 @@ class Server:
         self.turns = Turns(self.clock)
         self.connections: set[ClientConnection] = set()
         self.reception = Reception(self.clock, self.entropy, config.limits, config.tls.requireC2s, self.admission)
+        self.inspection = Inspection(self.clock, self.connections, self.router.table)
         self.store = store or makeStore(config, reactor)
         self.ledger = Ledger(self.store, self.clock)
         self.tls = makeTLS(config, self.clock)
@@ -161,7 +165,7 @@ class Server:
         for hostConfig in catalogue.services(self._found, config):
             self._makeServiceHost(hostConfig, self._found)
         self.components = self._makeComponents()
-        self.peers = self._makePeers()
+        self.peers = self.inspection.peers = self._makePeers()
         for host in self.hosts.values():
             host.hops = Hops(self.router.destinations, self.peers)
         days = config.tls.expiryWarningDays
@@ -208,9 +212,10 @@ class Server:
         guests.join(host)
 
     def _furnish(self, host: Host) -> None:
-        """Give a domain its policy of names, its web site and its folder."""
+        """Give a domain what the server has for all of them, and its folder."""
         names.join(host, lambda: (*self.hosts, *self.serviceHosts, *self.config.components))
         host.web = self.web
+        host.counters, host.inspection = self.reception.counters, self.inspection
         host.folder = self.config.data / "files" / host.domain
 
     def _makeServiceHost(self, hostConfig: HostConfig, found: Mapping[str, Feature]) -> None:
@@ -253,7 +258,9 @@ class Server:
         hosts, isOurs = {**self.hosts, **self.serviceHosts}, router.destinations.__contains__
         self.remote = router.remote = Remote(router, hosts.get, self.clock, config.s2s, SystemRandom().random)
         try:
-            shared = (self.tls, self.admission, self.turns, Histories(self.store, self.clock, self.hosts))
+            counters = self.reception.counters
+            histories = Histories(self.store, self.clock, self.hosts, counters)
+            shared = (self.tls, self.admission, self.turns, histories, counters)
             return Peers(self.reactor, self.entropy, config, isOurs, self.remote, *shared)
         except CertificateError as error:
             raise CannotStart(EX_CONFIG, *(str(problem) for problem in error.problems)) from None
@@ -348,6 +355,7 @@ class Server:
             endpoints += self.peers.listeners(listen.s2s, listen.s2sTls)
         endpoints += [("listen.component", text, self._componentFactory()) for text in listen.component]
         endpoints += self._webEndpoints()
+        endpoints += monitoringEndpoints(self)
         endpoints += [
             (f'proxy."{domain}".listen', text, Socks5Factory(streams, self.clock, self.admission, self.others))
             for domain, host in self.serviceHosts.items()

@@ -9,7 +9,7 @@ from typing import Any
 
 from xmppd.ctl.exits import EX_DATAERR, EX_USAGE
 from xmppd.ctl.socket import CommandError
-from xmppd.wire.jid import JID, JIDMalformed, parse
+from xmppd.wire.jid import JID, JIDMalformed, parse, prepareDomain
 
 Arguments = Mapping[str, Any]
 
@@ -40,3 +40,15 @@ def jidOf(arguments: Arguments, name: str = "jid", example: str = "romeo@example
         reason = str(error.text or error).removesuffix(".")
         line = f"{text!r} is no address ({reason}); write one like {example}"
         raise CommandError(EX_DATAERR, line) from None
+
+
+def domainOf(arguments: Arguments, name: str = "domain") -> str:
+    """
+    An argument that is a domain, in canonical form.
+
+    @raise CommandError: it is missing or none.
+    """
+    try:
+        return prepareDomain(textOf(arguments, name))
+    except JIDMalformed:
+        raise CommandError(EX_DATAERR, "that is no domain; write something like example.org") from None

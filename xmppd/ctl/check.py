@@ -104,9 +104,10 @@ def configurationWarnings(config: Configuration) -> Iterator[str]:
         yield f"{file}: tls.require_c2s: clients may log in and talk in plain text"
     if not limits.enabled:
         yield f"{file}: limits.enabled: nothing limits the pace of anybody; this is for benchmarks"
-    for endpoint in listen.component:
-        if not endpoint.startswith("unix:") and re.search(r"interface=(127\.|\\:\\:1)", endpoint) is None:
-            yield f"{file}: listen.component: {endpoint} is no loopback address, and components have no TLS"
+    for option, why in (("component", "components have no TLS"), ("metrics", "whoever gets there may read")):
+        for endpoint in getattr(listen, option):
+            if not endpoint.startswith("unix:") and re.search(r"interface=(127\.|\\:\\:1)", endpoint) is None:
+                yield f"{file}: listen.{option}: {endpoint} is no loopback address, and {why}"
     yield from webWarnings(config)
     yield from peerWarnings(config)
     yield from hostWarnings(config)
@@ -208,7 +209,7 @@ def portProblems(config: Configuration, server: Any) -> Iterator[str]:
 
 def listenEndpoints(config: Configuration) -> Iterator[tuple[str, str]]:
     """The endpoints in C{[listen]}, each with its option."""
-    for option in ("c2s", "c2sTls", "s2s", "s2sTls", "http", "https", "component"):
+    for option in ("c2s", "c2sTls", "s2s", "s2sTls", "http", "https", "component", "metrics"):
         for endpoint in getattr(config.listen, option):
             yield f"listen.{option.replace('Tls', '_tls')}", endpoint
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from twisted.logger import Logger
 
 from xmppd import __version__
 from xmppd.ctl import pages
-from xmppd.ctl.arguments import Arguments, jidOf, textOf
+from xmppd.ctl.arguments import Arguments, domainOf, jidOf, textOf
 from xmppd.ctl.certs import CertCommands
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
 from xmppd.ctl.guests import GuestCommands
@@ -24,15 +24,18 @@ from xmppd.ctl.pages import page
 from xmppd.ctl.rooms import RoomCommands
 from xmppd.ctl.socket import CommandError
 from xmppd.ixmppd import IHost, IInvitations, ISession
-from xmppd.net.peers import peerFacts
-from xmppd.net.tcpinfo import trafficOf
+from xmppd.net.histories import Histories
 from xmppd.wire.errors import StanzaCondition, StanzaError
-from xmppd.wire.jid import JID, JIDMalformed, prepareDomain
+from xmppd.wire.jid import JID, JIDMalformed, parse
 
 if TYPE_CHECKING:
     from xmppd.tap import Server
 
 log = Logger(namespace="xmppd.control")
+
+CHAINS: Final = 50
+"""Streams of a page in which each comes with all certificates."""
+
 
 class Commands:
     """The commands of one server. Calling it runs one by its name."""
@@ -43,6 +46,7 @@ class Commands:
             "status": self.status,
             "streams": self.streams,
             "dna history": self.dnaHistory,
+            "dna acknowledge": self.dnaAcknowledge,
             "session list": self.sessionList,
             "session end": self.sessionEnd,
             "user add": self.userAdd,
@@ -124,79 +128,55 @@ class Commands:
         }
 
     async def streams(self, arguments: Arguments) -> dict[str, Any]:
-        """A page of all connections, and of the sessions that wait to be resumed."""
-        server = self._server
-        now = server.clock.seconds()
-        found: list[tuple[str, Any]] = [
-            (f"{each.address}:{each.port} {each.stream.id}", each) for each in server.connections
-        ]
-        found += [(f"~{each.full}", each) for each in server.router.table.values() if each.stream is None]
-        peers = server.peers.connections if server.peers is not None else ()
-        found += [(f"{each.address}:{each.port} {each.stream.id}", each) for each in peers]
+        """
+        A page of all connections, and of the sessions that wait to be resumed: C{peer} and C{id} say which are meant,
+        C{certificate} and C{pem} that all of the peer's certificates are wanted.
+        """
+        inspection = self._server.inspection
+        peer = _address(textOf(arguments, "peer")) if "peer" in arguments else None
+        id = textOf(arguments, "id") if "id" in arguments else None
+        pem = arguments.get("pem") is True
+        chain = pem or arguments.get("certificate") is True
 
-        def entry(key: str, each: Any) -> dict[str, Any]:
-            if key.startswith("~"):
-                return self._hibernating(each, now)
-            entry = self._connection(each, now)
-            return {**entry, **peerFacts(each.stream), "change": self._change(each.stream)} if each in peers else entry
+        def entry(key: str, thing: Any) -> dict[str, Any]:
+            return inspection.entry(key, thing, chain, pem)
 
-        return page(found, textOf(arguments, "after", ""), entry)
+        most = CHAINS if chain else None
+        return page(inspection.found(peer, id), textOf(arguments, "after", ""), entry, most)
 
-    def _connection(self, connection: Any, now: float) -> dict[str, Any]:
-        stream = connection.stream
-        traffic = trafficOf(connection.transport)
-        tls, session = stream.tls, stream.session
-        address = f"{connection.address}:{connection.port}"
-        component = getattr(stream, "component", None)
-        jid = session.full if session is not None else getattr(component, "domain", None)
-        account = getattr(stream, "account", None)
-        return {
-            "id": stream.id,
-            "address": address,
-            "jid": jid or (account.jid.bare if account is not None else None),
-            "state": "bound" if session is not None else "component" if component is not None else "login",
-            "tls": tls.version if tls is not None else None,
-            "cipher": tls.cipher if tls is not None else None,
-            "mechanism": getattr(stream, "mechanism", None),
-            "direction": None,
-            "proof": None,
-            "change": None,
-            "in": traffic.bytesIn if traffic is not None else stream.bytesIn,
-            "out": traffic.bytesOut if traffic is not None else None,
-            "age": round(now - connection.since, 1),
-            "idle": round(traffic.idle, 1) if traffic is not None else None,
-        }
+    def _histories(self) -> Histories:
+        """
+        What other domains have shown.
 
-    def _change(self, stream: Any) -> dict[str, Any] | None:
-        """The last warning about the domain at the other end, if it was seen with one."""
-        peers = self._server.peers
-        histories = peers.histories if peers is not None else None
-        warned = histories.warned.get(stream.remote) if histories is not None else None
-        return None if warned is None else warned.facts()
-
-    async def dnaHistory(self, arguments: Arguments) -> dict[str, Any]:
-        """A page of the domains that were seen; with C{domain}, what it has shown."""
+        @raise CommandError: nobody has remembered it.
+        """
         peers = self._server.peers
         if peers is None or peers.histories is None:
             raise CommandError(EX_UNAVAILABLE, "nothing is exchanged with other servers; see [s2s] in docs/s2s.rst")
-        histories = peers.histories
+        return peers.histories
+
+    async def dnaHistory(self, arguments: Arguments) -> dict[str, Any]:
+        """A page of the domains that were seen; with C{domain}, what it has shown."""
+        histories = self._histories()
         if "domain" not in arguments:
             found = [(domain, domain) for domain in await histories.domains()]
             return page(found, textOf(arguments, "after", ""), lambda _, domain: {"domain": domain})
-        try:
-            domain = prepareDomain(textOf(arguments, "domain"))
-        except JIDMalformed:
-            raise CommandError(EX_DATAERR, "that is no domain; write something like example.org") from None
-        history = await histories.of(domain)
-        if not history.sightings:
+        domain = domainOf(arguments)
+        history = await self._server.inspection.history(domain)
+        if history is None:
             raise CommandError(EX_NOHOST, f"{domain} was never seen; try it out: xmppctl dna explain {domain}")
-        return {"domain": domain, **history.facts()}
+        if arguments.get("pem") is not True:
+            for each in (each for sighting in history["sightings"] for each in sighting["chain"]):
+                del each["pem"]
+        return dict(history)
 
-    def _hibernating(self, session: ISession, now: float) -> dict[str, Any]:
-        unknown = ("id", "address", "tls", "cipher", "mechanism", "direction", "proof", "change", "in", "out", "idle")
-        absent = dict.fromkeys(unknown)
-        age = round(now - session.created, 1)
-        return {**absent, "jid": session.full, "state": "hibernating", "age": age}
+    async def dnaAcknowledge(self, arguments: Arguments) -> dict[str, Any]:
+        """Somebody has looked at the warnings about a domain."""
+        domain = domainOf(arguments)
+        count = await self._histories().acknowledge(domain, "xmppctl")
+        if not count:
+            raise CommandError(EX_NOHOST, f"nothing waits to be looked at of {domain}; see: xmppctl dna history")
+        return {"domain": domain, "acknowledged": count}
 
     async def reload(self, arguments: Arguments) -> dict[str, Any]:
         """Read configuration and certificates again."""
@@ -396,6 +376,19 @@ async def there(acting: Awaitable[Any], jid: JID) -> Any:
         if error.condition == StanzaCondition.ITEM_NOT_FOUND:
             raise CommandError(EX_NOUSER, f"there is no account {jid.bare}; see: xmppctl user list") from None
         raise
+
+
+def _address(text: str) -> str:
+    """
+    An address in canonical form.
+
+    @raise CommandError: it is none.
+    """
+    try:
+        return parse(text).full
+    except JIDMalformed:
+        line = f"{text!r} is no address; write a domain like example.org, or an account like romeo@example.org"
+        raise CommandError(EX_DATAERR, line) from None
 
 
 def addressOf(host: Any) -> str:

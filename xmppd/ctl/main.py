@@ -33,7 +33,8 @@ from xmppd.ctl.exits import (
 from xmppd.ctl.guestgroup import checkGuests, guest
 from xmppd.ctl.line import Commands, Target, asJSON, show
 from xmppd.ctl.logs import printable
-from xmppd.ctl.tables import cell, day, octets, span, table
+from xmppd.ctl.streamsgroup import streams
+from xmppd.ctl.tables import cell, day, span, table
 from xmppd.ctl.texts import roomText, statusText
 from xmppd.ctl.trustgroup import checkTLSCommand, dna
 
@@ -250,26 +251,6 @@ def _runs(target: Target) -> bool:
 @xmppctlGroup.command()
 @asJSON
 @click.pass_obj
-def streams(target: Target, asJSON: bool) -> None:
-    """Every connection: who, from where, which TLS, how authenticated; and sessions that wait to be resumed."""
-    items = list(target.client.pages("streams"))
-    secured = ("TLS", "CIPHER", "MECHANISM", "PROOF", "CHANGED")
-    headings = ("ID", "ADDRESS", "JID", "STATE", *secured, "IN", "OUT", "AGE", "IDLE")
-    rows = [
-        (
-            *(each[key] for key in ("id", "address", "jid", "state", "tls", "cipher", "mechanism", "proof")),
-            " ".join((each["change"] or {}).get("changes", ())) or None,
-            *(octets(each[key]) for key in ("in", "out")),
-            *(span(each[key]) for key in ("age", "idle")),
-        )
-        for each in items
-    ]
-    show(items, asJSON, table(headings, rows) or "There are no connections.")
-
-
-@xmppctlGroup.command()
-@asJSON
-@click.pass_obj
 def reload(target: Target, asJSON: bool) -> int:
     """Read configuration and certificates again. What is wrong with them changes nothing."""
     answer = target.client.ask("reload")
@@ -424,7 +405,7 @@ def sessionEnd(target: Target, jid: str, asJSON: bool) -> None:
     show(answer, asJSON, f"ended {answer['ended']}")
 
 
-for each in (guest, dna, cert):
+for each in (guest, dna, streams, cert):
     xmppctlGroup.add_command(each)
 for lookingCloser in (checkGuests, checkTLSCommand):
     check.add_command(lookingCloser)

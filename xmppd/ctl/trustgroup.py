@@ -12,7 +12,8 @@ import click
 from xmppd.ctl.exits import EX_UNAVAILABLE, complain
 from xmppd.ctl.line import Commands, Target, asJSON, loaded, show, usable
 from xmppd.ctl.logs import printable
-from xmppd.ctl.tables import cell, day, table
+from xmppd.ctl.streamsgroup import historyText
+from xmppd.ctl.tables import cell
 
 
 @click.command("tls")
@@ -69,36 +70,27 @@ def explain(target: Target, domain: str, local: str | None, asJSON: bool) -> int
 
 @dna.command("history")
 @click.argument("domain", required=False)
+@click.option("--pem", is_flag=True, help="The certificates in PEM, too.")
 @asJSON
 @click.pass_obj
-def history(target: Target, domain: str | None, asJSON: bool) -> None:
+def history(target: Target, domain: str | None, pem: bool, asJSON: bool) -> None:
     """What a domain has shown over time, and what was warned of; or the domains that were seen."""
     if domain is None:
         items = list(target.client.pages("dna history"))
         show(items, asJSON, "\n".join(cell(each["domain"]) for each in items) or "There are none.")
         return
-    answer = target.client.ask("dna history", domain=domain)
+    answer = target.client.ask("dna history", domain=domain, pem=pem or None)
     show(answer, asJSON, historyText(answer))
 
 
-def historyText(answer: dict[str, Any]) -> str:
-    """The history of a domain for people, the latest first."""
-    rows = [
-        (
-            "it to us" if each["incoming"] else "we to it",
-            *(day(each[key]) for key in ("first_seen", "last_seen")),
-            each["prooftype"],
-            each["authority"] or None,
-            day(each["not_after"]) if each["sha256"] else None,
-            each["sha256"] or "no certificate",
-            each["public_key_sha256"] or None,
-        )
-        for each in answer["sightings"]
-    ]
-    headings = ("WHO CALLED", "FIRST (UTC)", "LAST (UTC)", "PROOF", "ISSUED BY", "EXPIRES (UTC)")
-    lines = [table((*headings, "SHA-256", "KEY SHA-256"), rows)]
-    lines += [f"{day(each['at'])}: {' '.join(each['changes'])}: {cell(each['text'])}" for each in answer["warnings"]]
-    return "\n".join(lines)
+@dna.command("acknowledge")
+@click.argument("domain")
+@asJSON
+@click.pass_obj
+def acknowledge(target: Target, domain: str, asJSON: bool) -> None:
+    """Say that the warnings about a domain were looked at. They are kept, and no longer shown with its streams."""
+    answer = target.client.ask("dna acknowledge", domain=domain)
+    show(answer, asJSON, f"acknowledged {answer['acknowledged']} of {cell(answer['domain'])}")
 
 
 def _ports(target: Target) -> list[dict[str, Any]] | None:

@@ -137,6 +137,11 @@ class ClientConnection(Protocol):
         self.asked = False
         self.awake = RESTING
 
+    @property
+    def tlsConnection(self) -> SSL.Connection | None:
+        """The connection of OpenSSL, or None without TLS."""
+        return self._tls.connection if self._tls is not None else None
+
     # --- from the reactor
 
     def connectionMade(self) -> None:

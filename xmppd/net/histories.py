@@ -6,21 +6,25 @@ There is one fact for each domain, with its sightings and its last warnings. Whi
 store once. Their number is bounded: of too many, the one goes that was known for the shortest time, so whoever makes up
 domains, with certificates for all of them, drives out others of that kind, and none that has been known for long.
 Messages to administrators are bounded, too; the log has every warning.
+
+The certificates themselves are kept as well, with those that were shown along with them, for the latest few of each
+domain: a fact for each, in PEM, so that they can be looked at when they are long gone.
 """
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
+from xmppd.counters import Counters
 from xmppd.ixmppd import IClock, IHost, IStore, StoreUnavailable
-from xmppd.trust.certificatefacts import shown
+from xmppd.trust.certificatefacts import fromPEM, shown, toPEM
 from xmppd.trust.history import Change, Sighting, isMemorable, observe, remembered, sightingOf
 from xmppd.trust.verdict import Prooftype, Verdict
 from xmppd.wire import ns
@@ -33,6 +37,14 @@ OWNER: Final = "peers.invalid"
 """Whose facts these are; no domain can have that name (RFC 2606 section 2)."""
 
 KIND: Final = "peer-history"
+
+CERTIFICATES: Final = "peer-certificates"
+
+MOST_CERTIFICATES: Final = 8
+"""How many certificates of one domain are kept; of older ones, only what a sighting says."""
+
+MOST_OCTETS: Final = 12_288
+"""How many octets of DER are kept of a certificate and those that came with it: what doesn't fit is left out."""
 
 MOST_DOMAINS: Final = 5000
 """Of how many domains there is a history."""
@@ -60,16 +72,27 @@ class Warned:
     @ivar incoming: whether the domain had connected to us.
     @ivar changes: what has changed, the gravest first.
     @ivar text: in words.
+    @ivar acknowledged: when an administrator has said that it was looked at, seconds since the epoch, or None.
+    @ivar by: who has.
     """
 
     at: float
     incoming: bool
     changes: tuple[Change, ...]
     text: str
+    acknowledged: float | None = None
+    by: str = ""
 
     def facts(self) -> dict[str, Any]:
         """For programs, and for the store."""
-        return {"at": self.at, "incoming": self.incoming, "changes": list(map(str, self.changes)), "text": self.text}
+        return {
+            "at": self.at,
+            "incoming": self.incoming,
+            "changes": list(map(str, self.changes)),
+            "text": self.text,
+            "acknowledged": self.acknowledged,
+            "by": self.by,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,16 @@ class History:
             "sightings": [sightingFacts(each) for each in self.sightings],
             "warnings": [each.facts() for each in self.warnings],
         }
+
+    @property
+    def pending(self) -> Warned | None:
+        """The last warning that nobody has acknowledged, or None."""
+        return next((each for each in self.warnings if each.acknowledged is None), None)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The hashes of the certificates that are kept, the latest first."""
+        return tuple(dict.fromkeys(each.sha256 for each in self.sightings if each.sha256))[:MOST_CERTIFICATES]
 
     @property
     def known(self) -> tuple[float, float]:
@@ -140,21 +173,34 @@ def _sighting(facts: Mapping[str, Any]) -> Sighting:
 
 def _warned(facts: Mapping[str, Any]) -> Warned:
     changes = tuple(map(Change, facts["changes"]))
-    return Warned(float(facts["at"]), bool(facts["incoming"]), changes, str(facts["text"]))
+    acknowledged = facts.get("acknowledged")
+    return Warned(
+        float(facts["at"]),
+        bool(facts["incoming"]),
+        changes,
+        str(facts["text"]),
+        None if acknowledged is None else float(acknowledged),
+        str(facts.get("by", "")),
+    )
 
 
 class Histories:
     """
     The histories of all domains.
 
-    @ivar warned: for each domain that was warned of since the start, or has been there since, its last warning.
+    @ivar warned: for each domain that was warned of, its last warning that nobody has acknowledged; complete once the
+        store was read, with the first sighting.
     """
 
-    def __init__(self, store: IStore, clock: IClock, hosts: Mapping[str, IHost]) -> None:
+    def __init__(
+        self, store: IStore, clock: IClock, hosts: Mapping[str, IHost], counters: Counters | None = None
+    ) -> None:
         """
         @param hosts: whose administrators are told.
+        @param counters: where changes are counted.
         """
         self.warned: dict[str, Warned] = {}
+        self._changes = (counters or Counters()).certificateChanges
         self._store = store
         self._clock = clock
         self._hosts = hosts
@@ -163,11 +209,12 @@ class Histories:
         self._known: dict[str, tuple[float, float]] | None = None
         self._told: deque[tuple[float, str]] = deque()
 
-    def saw(self, verdict: Verdict, incoming: bool) -> Deferred[None] | None:
+    def saw(self, verdict: Verdict, incoming: bool, chain: Sequence[bytes] = ()) -> Deferred[None] | None:
         """
         A handshake has ended. Nothing waits for what this answers.
 
         @param incoming: whether the domain has connected to us.
+        @param chain: DER of the certificates that it has shown, its own first.
         """
         if not isMemorable(verdict, incoming):
             return None
@@ -178,7 +225,7 @@ class Histories:
         sighting = sightingOf(verdict, incoming, self._clock.seconds())
 
         def work() -> Deferred[None]:
-            return Deferred.fromCoroutine(self._saw(verdict.domain, sighting))
+            return Deferred.fromCoroutine(self._saw(verdict.domain, sighting, chain))
 
         return self._lock.run(work).addErrback(self._failed).addCallback(self._done)
 
@@ -191,7 +238,7 @@ class Histories:
     def _done(self, result: None) -> None:
         self._waiting -= 1
 
-    async def _saw(self, domain: str, sighting: Sighting) -> None:
+    async def _saw(self, domain: str, sighting: Sighting, chain: Sequence[bytes]) -> None:
         """Compare, tell, remember."""
         known = await self._domains()
         history = await self.of(domain)
@@ -199,10 +246,11 @@ class Histories:
         which = (sighting.incoming, sighting.sha256)
         before = next((each for each in history.sightings if (each.incoming, each.sha256) == which), None)
         isSame = observation.changes == (Change.SAME,)
-        if history.warnings:
-            self.warned.setdefault(domain, history.warnings[0])
         if isSame and before is not None and sighting.lastSeen - before.lastSeen < REFRESH:
             return
+        for change in () if isSame else observation.changes:
+            self._changes.add(str(change))
+        earlier = history.kept
         history = replace(history, sightings=remembered(history.sightings, sighting))
         if observation.warns:
             warning = Warned(sighting.lastSeen, sighting.incoming, observation.changes, observation.text)
@@ -210,7 +258,23 @@ class Histories:
             self._warn(domain, warning)
         elif not isSame:
             log.info("s2s history: {domain}: {text}", domain=shown(domain), text=observation.text)
+        await self._keepCertificates(domain, earlier, history.kept, sighting.sha256, chain)
         await self._keep(domain, history, known)
+
+    async def _keepCertificates(
+        self, domain: str, before: Sequence[str], after: Sequence[str], sha256: str, chain: Sequence[bytes]
+    ) -> None:
+        """
+        Write the certificates that were shown unless they are there, and delete those that nobody could ask for.
+
+        @param before: the hashes of those that were kept.
+        @param after: the hashes of those that are to be kept.
+        """
+        facts = self._store.facts
+        if sha256 in after and chain and await facts.get(OWNER, CERTIFICATES, f"{domain} {sha256}") is None:
+            await facts.put(OWNER, CERTIFICATES, f"{domain} {sha256}", toPEM(fitting(chain)))
+        for each in set(before) - set(after):
+            await facts.delete(OWNER, CERTIFICATES, f"{domain} {each}")
 
     async def _keep(self, domain: str, history: History, known: dict[str, tuple[float, float]]) -> None:
         """Write a history, and forget that of another domain if there are too many."""
@@ -219,6 +283,7 @@ class Histories:
             shortest = min(known, key=known.__getitem__)
             del known[shortest]
             self.warned.pop(shortest, None)
+            await self._keepCertificates(shortest, (await self.of(shortest)).kept, (), "", ())
             await facts.delete(OWNER, KIND, shortest)
         known[domain] = history.known
         await facts.put(OWNER, KIND, domain, json.dumps(history.facts()).encode())
@@ -227,7 +292,12 @@ class Histories:
         """The domains with a history, and how long each is known."""
         if self._known is None:
             every = await self._store.facts.all(OWNER, KIND)
-            self._known = {domain: historyOf(value).known for domain, value in every.items()}
+            self._known = {}
+            for domain, value in every.items():
+                history = historyOf(value)
+                self._known[domain] = history.known
+                if history.pending is not None:
+                    self.warned[domain] = history.pending
         return self._known
 
     # --- views
@@ -237,9 +307,44 @@ class Histories:
         value = await self._store.facts.get(OWNER, KIND, domain)
         return History() if value is None else historyOf(value)
 
+    async def chain(self, domain: str, sha256: str) -> tuple[bytes, ...]:
+        """DER of a certificate that a domain has shown, and of those that came with it; empty if it isn't kept."""
+        value = await self._store.facts.get(OWNER, CERTIFICATES, f"{domain} {sha256}")
+        return () if value is None else fromPEM(value)
+
     async def domains(self) -> Iterable[str]:
         """The domains with a history."""
         return tuple(await self._domains())
+
+    # --- acknowledging
+
+    def acknowledge(self, domain: str, by: str) -> Deferred[int]:
+        """
+        Somebody has looked at the warnings about a domain. Answers how many there were that nobody had looked at. May
+        fail with L{StoreUnavailable}.
+
+        @param by: who.
+        """
+
+        def work() -> Deferred[int]:
+            return Deferred.fromCoroutine(self._acknowledge(domain, by))
+
+        return self._lock.run(work)
+
+    async def _acknowledge(self, domain: str, by: str) -> int:
+        known = await self._domains()
+        history = await self.of(domain)
+        pending = sum(each.acknowledged is None for each in history.warnings)
+        if pending:
+            now = self._clock.seconds()
+            warnings = (
+                each if each.acknowledged is not None else replace(each, acknowledged=now, by=by)
+                for each in history.warnings
+            )
+            await self._keep(domain, replace(history, warnings=tuple(warnings)), known)
+            self.warned.pop(domain, None)
+            log.info("s2s history: {by} has looked at the changes of {domain}", by=shown(by), domain=shown(domain))
+        return pending
 
     # --- telling
 
@@ -265,3 +370,15 @@ class Histories:
             for admin in host.config.admins:
                 attrs = {"from": host.domain, "to": admin}
                 host.router.route(build("message", attrs, Element("body", ns.CLIENT, {}, (text,))))
+
+
+def fitting(chain: Sequence[bytes]) -> list[bytes]:
+    """The certificates of a chain that fit into L{MOST_OCTETS}, in order."""
+    left = MOST_OCTETS
+    found = []
+    for der in chain:
+        if len(der) > left:
+            break
+        left -= len(der)
+        found.append(der)
+    return found

@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.config import Configuration
+from xmppd.counters import Counters
 from xmppd.ixmppd import IClock, IEntropy
 from xmppd.net.admission import Admission
 from xmppd.net.histories import Histories
@@ -27,7 +28,7 @@ from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
 from xmppd.net.posh import Places
 from xmppd.net.resolver import NoService, Place, Resolver, Target
-from xmppd.net.s2s import DialledConnection, Dialling, PeerFactory
+from xmppd.net.s2s import DialledConnection, Dialling, PeerConnection, PeerFactory
 from xmppd.net.tls import ServerTLS
 from xmppd.net.turns import Turns
 from xmppd.stream.incoming import IncomingStream
@@ -109,9 +110,11 @@ class Peers:
         admission: Admission,
         turns: Turns,
         histories: Histories | None = None,
+        counters: Counters | None = None,
     ) -> None:
         """
         @param histories: remembers what domains show; None: nobody does.
+        @param counters: where failures are counted.
         @raise CertificateError: the configured authorities can't be used.
         """
         s2s = config.s2s
@@ -126,6 +129,7 @@ class Peers:
         self.connections: set[Any] = set()
         self.requireTLS = True
         self.histories = histories
+        self.counters = counters or Counters()
         self._reactor = reactor
         self._exchange = exchange
         self._peerTLS = PeerTLS(serverTLS, isOurs, s2s.authorities)
@@ -186,6 +190,7 @@ class Peers:
 
     def authenticationFailed(self, address: str) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
+        self.counters.serverFailures.add()
         self._admission.authenticationFailed(address)
 
     # --- proofs
@@ -199,7 +204,7 @@ class Peers:
         verdict = decide(remote, proofs, self.policies.of(remote), stream.tls)
         log.info("s2s judged: {verdict}", verdict=verdict.summary(), address=stream.address, stream=stream.id)
         if self.histories is not None and stream.direction == "out":
-            self.histories.saw(verdict, False)
+            self.histories.saw(verdict, False, shownOn(stream))
         return verdict
 
     async def _proofs(self, stream: ServerStream, remote: str) -> list[Proof]:
@@ -436,7 +441,7 @@ class Peers:
         """See L{xmppd.stream.s2s.Premises}."""
         verdict: Any = stream.heard[remote, local]
         if self.histories is not None and stream.direction == "in":
-            self.histories.saw(verdict, True)
+            self.histories.saw(verdict, True, shownOn(stream))
 
     def speaks(self, stream: ServerStream, local: str, remote: str) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
@@ -493,6 +498,12 @@ class Peers:
         for connection in tuple(self.connections):
             connection.abortConnection()
         self._resolver.stop()
+
+
+def shownOn(stream: ServerStream) -> tuple[bytes, ...]:
+    """DER of the certificates that the peer has shown, its own first."""
+    connection = cast(PeerConnection, stream.transport).tlsConnection
+    return () if connection is None else presentedChain(connection)
 
 
 def sentence(error: Exception) -> str:

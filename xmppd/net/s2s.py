@@ -37,11 +37,6 @@ class PeerConnection(ClientConnection):
     endpoint: Endpoint | None = None
     place: Place | None = None
 
-    @property
-    def tlsConnection(self) -> SSL.Connection | None:
-        """The connection of OpenSSL, or None without TLS."""
-        return self._tls.connection if self._tls is not None else None
-
     def connectionMade(self) -> None:
         """See L{ClientConnection}."""
         keepAlive(self.transport)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -113,6 +114,19 @@ def chainFacts(chain: Iterable[bytes]) -> list[CertificateFacts]:
         except ValueError:
             continue
     return facts
+
+
+def toPEM(chain: Iterable[bytes]) -> bytes:
+    """Certificates in DER as PEM, one after the other, whatever is in them (RFC 7468 section 5.1)."""
+    return "".join(map(ssl.DER_cert_to_PEM_cert, chain)).encode("ascii")
+
+
+def fromPEM(text: bytes) -> tuple[bytes, ...]:
+    """
+    The reverse of L{toPEM}.
+    """
+    ends = text.decode("ascii").split(ssl.PEM_FOOTER)[:-1]
+    return tuple(ssl.PEM_cert_to_DER_cert(f"{each.strip()}\n{ssl.PEM_FOOTER}") for each in ends)
 
 
 def timestamp(when: datetime.datetime) -> float:
