@@ -117,8 +117,11 @@ def _write(contents: dict[Path, bytes], order: Order, config: Configuration | No
     if taken and not order.force:
         _refuse(taken[0])
     try:
+        isNew = not order.folder.exists()
         order.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = ownerFor(order.folder, config)
+        if isNew and owner is not None:
+            os.chown(order.folder, *owner)
         for path, data in contents.items():
             writePrivately(path, data, order.force, owner)
     except FileExistsError as error:

@@ -47,14 +47,17 @@ class Challenges:
         return WebResponse(200, {"Content-Type": "application/octet-stream"}, answer)
 
     def answer(self, token: str) -> bytes | None:
-        """The answer for a token; None if there is none. Reads a file of no more than L{MOST_OCTETS}."""
+        """The answer for a token; None if there is none that is a file. Reads a file of no more than L{MOST_OCTETS}."""
         try:
             # Neither a link nor a pipe that nobody writes to leads anywhere.
             descriptor = os.open(self._folder / token, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return None
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            data = file.read(MOST_OCTETS + 1)
-        return data if len(data) <= MOST_OCTETS else None
+        try:
+            isFile = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            data = os.read(descriptor, MOST_OCTETS + 1) if isFile else b""
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        return data if 0 < len(data) <= MOST_OCTETS else None
