@@ -89,6 +89,9 @@ class EvidenceTests(SynchronousTestCase):
         self.assertFalse(self.judge(replace(evidence(chain), stapled=stapled)).accepted)
         self.assertTrue(self.judge(replace(evidence(OWN), stapled=stapled)).accepted)
         self.assertTrue(self.judge(replace(evidence(chain), stapled=b"junk")).accepted)
+        self.assertTrue(self.judge(replace(evidence(chain, outgoing=False), stapled=stapled)).accepted)
+        led = replace(evidence(chain), stapled=stapled, dialback=DIALBACK)
+        self.assertFalse(self.judge(led).accepted, "dialback makes up for a revoked certificate")
 
     def test_nothing(self) -> None:
         """Nothing proves nothing."""

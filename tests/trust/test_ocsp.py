@@ -8,15 +8,17 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.marks import spec
 from tests.trust.authority import DAY, NOW, Authority, curveKey, der, name, rsaKey
-from xmppd.trust.ocsp import MAX_RESPONSE, OCSPStatus, statusOf
+from xmppd.trust.ocsp import MAX_RESPONSE, OCSPStatus, examine, hasResponder, mustStaple, stapledStatus, statusOf
 
 ISSUER = Authority("issuer")
+NAMESAKE = Authority("issuer")
 LEAF = ISSUER.sign(curveKey(), [x509.DNSName("example.org")])
 GOOD, REVOKED = ocsp.OCSPCertStatus.GOOD, ocsp.OCSPCertStatus.REVOKED
 
@@ -43,6 +45,19 @@ def response(status: Any = GOOD, leaf: Any = LEAF, issuer: Any = ISSUER.certific
     if shown:
         builder = builder.certificates(shown)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+def demandingLeaf(key: Any = None, issuer: Authority = ISSUER, domain: str = "example.org") -> x509.Certificate:
+    """A certificate that demands a stapled response (RFC 7633), and says where to get it."""
+    place = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://o.invalid"))
+    builder = x509.CertificateBuilder(issuer.name, name("leaf"), (key or curveKey()).public_key(), 7, when(NOW - DAY), when(NOW + DAY))
+    for extension in (
+        x509.SubjectAlternativeName([x509.DNSName(domain)]),
+        x509.TLSFeature([x509.TLSFeatureType.status_request]),
+        x509.AuthorityInformationAccess([place]),
+    ):
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(issuer.key, hashes.SHA256())
 
 
 SAMPLE = response()
@@ -100,6 +115,48 @@ class OCSPTests(SynchronousTestCase):
         usages = (ExtendedKeyUsageOID.OCSP_SIGNING,)
         old = ISSUER.sign(key, subject=name("responder"), usages=usages, start=NOW - 3 * DAY, end=NOW - 2 * DAY)
         self.assertIs(self.status(response(signer=old, key=key, shown=[old])), OCSPStatus.UNKNOWN)
+
+    def test_reasons(self) -> None:
+        """Why a response doesn't count is told."""
+        for octets, words in (
+            (b"", "size"),
+            (b"junk", "can't be used"),
+            (response(start=NOW + DAY, end=NOW + 2 * DAY), "isn't valid yet"),
+            (response(end=NOW - DAY, start=NOW - 2 * DAY), "too old"),
+            (response(end=None), "until when"),
+            (response(signer=NAMESAKE.certificate, key=NAMESAKE.key), "isn't signed"),
+            (response(REVOKED), "revoked"),
+            (response(ocsp.OCSPCertStatus.UNKNOWN), "doesn't know"),
+            (ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER), "no answer"),
+        ):
+            if not isinstance(octets, bytes):
+                octets = octets.public_bytes(serialization.Encoding.DER)
+            self.assertIn(words, examine(octets, der(LEAF), der(ISSUER.certificate), NOW).why)
+        good = examine(SAMPLE, der(LEAF), der(ISSUER.certificate), NOW)
+        self.assertEqual((good.status, good.why, good.until), (OCSPStatus.GOOD, "", NOW + DAY))
+
+    @spec("RFC 7633", "4.3.3")
+    def test_mustStaple(self) -> None:
+        """A certificate may demand a response; then one that doesn't count is as bad as none."""
+        demanding = demandingLeaf()
+        root = der(ISSUER.certificate)
+        self.assertTrue(mustStaple(der(demanding)))
+        self.assertFalse(mustStaple(der(LEAF)))
+        self.assertFalse(mustStaple(b"junk"))
+        for octets, status in ((b"", OCSPStatus.MISSING), (SAMPLE, OCSPStatus.MISSING),
+                               (response(leaf=demanding), OCSPStatus.GOOD),
+                               (response(REVOKED, leaf=demanding), OCSPStatus.REVOKED)):  # fmt: skip
+            self.assertIs(stapledStatus(octets, (der(demanding), root), NOW), status)
+        self.assertIs(stapledStatus(SAMPLE, (der(demanding),), NOW), OCSPStatus.MISSING)
+        self.assertIs(stapledStatus(SAMPLE, (der(LEAF), root), NOW), OCSPStatus.GOOD)
+        self.assertIsNone(stapledStatus(b"", (der(LEAF), root), NOW))
+        self.assertIsNone(stapledStatus(SAMPLE, (), NOW))
+
+    def test_hasResponder(self) -> None:
+        """Whether there is a place to ask is said by the certificate."""
+        self.assertTrue(hasResponder(der(demandingLeaf())))
+        self.assertFalse(hasResponder(der(LEAF)))
+        self.assertFalse(hasResponder(b"junk"))
 
     def test_nothing(self) -> None:
         """No response, an error, one too long, and junk."""

@@ -180,7 +180,7 @@ class ProofTests(SynchronousTestCase):
         self.assertEqual(found, faults)
         proof = provePKIX(DOMAIN, verification, NOW, **options)
         self.assertIs(proof.outcome, Outcome.FAILED)
-        self.assertFalse(proof.vetoes)
+        self.assertIs(proof.vetoes, Fault.REVOKED in faults)
         for word in words:
             self.assertIn(word, "; ".join(proof.reasons))
 
@@ -294,9 +294,15 @@ class ProofTests(SynchronousTestCase):
         self.assertFails([Fault.BAD_CHAIN], Verification(chain(leaf()), ((24, 1),)), "fails by OpenSSL's error 24")
         self.assertFails([Fault.BAD_CHAIN], Verification(chain(leaf()), ((47, 50),)), "error 47")
 
+    @spec("RFC 9325", "7.5")
+    @spec("RFC 7633", "4.3.3")
     def test_revoked(self) -> None:
-        """A stapled answer that the certificate is revoked fails it; any other doesn't."""
+        """
+        A stapled answer that the certificate is revoked fails it, and nothing makes up for that; that there is none
+        fails it if there has to be one; any other doesn't.
+        """
         verification = Verification(chain(leaf()))
+        self.assertFails([Fault.NOT_STAPLED], verification, "demands a stapled answer", ocsp=OCSPStatus.MISSING)
         self.assertFails([Fault.REVOKED], verification, "is revoked", ocsp=OCSPStatus.REVOKED)
         self.assertTrue(provePKIX(DOMAIN, verification, NOW, ocsp=OCSPStatus.UNKNOWN).held)
         good = provePKIX(DOMAIN, verification, NOW, ocsp=OCSPStatus.GOOD)

@@ -7,7 +7,8 @@ again.
 
 As server, the certificate is that of the domain the stream or SNI names. One of our domains without any is shown
 another's: encrypted is better than not, and dialback doesn't need it. As client, SNI names the domain (XEP-0368), and
-ALPN is used with direct TLS.
+ALPN is used with direct TLS. The server is asked for a stapled answer of its certificate's authority (OCSP); ours, if
+there is one, is L{xmppd.trust.staples}'s.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from zope.interface import implementer
 
 from xmppd.net.tls import SERVER_PROTOCOL, NoCertificate, ServerTLS, TLSLayer
 from xmppd.trust.certificates import Certificate, CertificateError, Problem, asciiDomain
+from xmppd.trust.ocsp import OCSPStatus, StapleRecorder, stapledStatus
 from xmppd.trust.openssl import setServerNameCallback, takeOutgoing
 from xmppd.trust.pkix import VerificationRecorder
 from xmppd.trust.tlspolicy import TLSPolicy, alpnSelector, clientContext, serverContext
@@ -35,6 +37,7 @@ class PeerTLS:
     The TLS of all streams between servers. Stands where L{xmppd.net.tls.ServerTLS} does for clients.
 
     @ivar recorder: what was found about the certificates of peers.
+    @ivar staples: what they have stapled.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class PeerTLS:
         @raise CertificateError: there are none in the file.
         """
         self.recorder = VerificationRecorder()
+        self.staples = StapleRecorder()
         self.policy = TLSPolicy()
         self._serverTLS = serverTLS
         self._isOurs = isOurs
@@ -100,7 +104,16 @@ class PeerTLS:
         own = self._serverTLS.certificateFor(local) if self._serverTLS is not None else None
         connection = SSL.Connection(self._context(own, "connect direct" if direct else "connect"))
         connection.set_tlsext_host_name(asciiDomain(remote).encode("ascii"))
+        connection.request_ocsp()
         return connection
+
+    def stapled(self, connection: SSL.Connection, now: float) -> OCSPStatus | None:
+        """
+        What the answer says that a server has stapled, or None; only to be asked about the client's side.
+
+        @param now: seconds since the epoch.
+        """
+        return stapledStatus(self.staples.of(connection), self.recorder.of(connection).chain, now)
 
     def _context(self, certificate: Certificate | None, kind: str) -> SSL.Context:
         """The context of a certificate; those of certificates that have been replaced are forgotten."""
@@ -117,9 +130,11 @@ class PeerTLS:
         """
         if kind.startswith("connect"):
             context = clientContext(certificate, self.policy)
+            context.set_ocsp_client_callback(self.staples.note)
         else:
-            assert certificate is not None
+            assert certificate is not None and self._serverTLS is not None
             context = serverContext(certificate, self.policy)
+            self._serverTLS.staple(context, certificate)
         self._trust(context)
         context.set_options(SSL.OP_NO_TICKET)
         context.set_verify(SSL.VERIFY_PEER, self.recorder.note)

@@ -26,6 +26,8 @@ to whatever page asks for it is no login, and they would have their users choose
 Contexts are made anew every C{TLSPolicy.contextLife} seconds, when the next connection comes, since the keys of
 session tickets live as long as a context does (RFC 9325 section 3.4). A session is resumed under the name only that it
 was made under (RFC 6066 section 3), by the same certificate, and for the same use.
+
+Clients that ask for the answer of a certificate's authority (OCSP) get what L{xmppd.trust.staples} has.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ from xmppd.ixmppd import IClock
 from xmppd.trust.certificates import Certificate, CertificateError, Problem, findCertificate, loadCertificates
 from xmppd.trust.openssl import decrypt, encrypt, renewBuffers, setServerNameCallback, takeOutgoing
 from xmppd.trust.servername import HelloReader
+from xmppd.trust.staples import Staples, stapleProblem
 from xmppd.trust.tlspolicy import TLSPolicy, alpnSelector, serverContext
 
 log = Logger(namespace="xmppd.tls")
@@ -75,9 +78,10 @@ class _Contexts:
     # wildcard certificate has any number of names.
     most = 256
 
-    def __init__(self, certificates: Mapping[str, Certificate], policy: TLSPolicy, made: float) -> None:
+    def __init__(self, certificates: Mapping[str, Certificate], policy: TLSPolicy, clock: IClock) -> None:
         self.certificates = certificates
-        self.made = made
+        self.made = clock.seconds()
+        self.staples = Staples(clock.seconds)
         self._policy = policy
         self._listeners: dict[tuple[bytes, ...], SSL.Context] = {}
         self._named: OrderedDict[tuple[str, tuple[bytes, ...]], SSL.Context] = OrderedDict()
@@ -138,6 +142,7 @@ class _Contexts:
         asks = not protocols or not XMPP.isdisjoint(protocols)
         policy = self._policy if asks else replace(self._policy, clientAuthorities=None)
         context = _checkedContext(certificate, policy)
+        self.staples.into(context, certificate)
         # What is asked for in one name isn't resumed in another, nor what was once asked for with another purpose.
         purpose = b"\0".join((name.encode(), certificate.sha256.encode(), *protocols))
         context.set_session_id(hashlib.sha256(purpose).digest())
@@ -216,7 +221,7 @@ class ServerTLS:
         """
         self.policy = policy or TLSPolicy()
         self._clock = clock
-        self._contexts = _Contexts(dict(certificates), self.policy, clock.seconds())
+        self._contexts = _Contexts(dict(certificates), self.policy, clock)
 
     @property
     def certificates(self) -> Mapping[str, Certificate]:
@@ -233,7 +238,7 @@ class ServerTLS:
 
         @raise CertificateError: OpenSSL won't serve with one of them; nothing has changed.
         """
-        self._contexts = _Contexts(dict(certificates), self.policy, self._clock.seconds())
+        self._contexts = _Contexts(dict(certificates), self.policy, self._clock)
 
     def reload(self, folder: Path) -> Sequence[Problem]:
         """
@@ -249,7 +254,14 @@ class ServerTLS:
             self.replace(certificates)
         except CertificateError as error:
             return error.problems
-        return tuple(problem for each in certificates.values() for problem in each.warnings)
+        now = self._clock.seconds()
+        staples = [stapleProblem(each, now) for each in certificates.values()]
+        warnings = [problem for each in certificates.values() for problem in each.warnings]
+        return (*warnings, *(problem for problem in staples if problem is not None))
+
+    def staple(self, context: SSL.Context, certificate: Certificate) -> None:
+        """Have a context of somebody else's making staple as ours do."""
+        Staples(self._clock.seconds).into(context, certificate)
 
     def forStream(self, domain: str) -> StreamTLS:
         """
@@ -291,7 +303,7 @@ class ServerTLS:
         now = self._clock.seconds()
         if now - self._contexts.made >= self.policy.contextLife:
             try:
-                self._contexts = _Contexts(self.certificates, self.policy, now)
+                self._contexts = _Contexts(self.certificates, self.policy, self._clock)
             except CertificateError as error:
                 log.warn("TLS goes on as it was: {problem}", problem=str(error.problems[0]))
                 self._contexts.made = now

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from xmppd.ixmppd import TLSFacts
 from xmppd.trust.dane import Endpoint, proveDANE, secureTargets
-from xmppd.trust.ocsp import OCSPStatus, statusOf
+from xmppd.trust.ocsp import OCSPStatus, stapledStatus
 from xmppd.trust.pkix import Verification, provePKIX
 from xmppd.trust.posh import Material, provePOSH
 from xmppd.trust.verdict import CERTIFICATE_PROOFTYPES, PeerPolicies, Proof, Prooftype, Verdict, decide
@@ -78,8 +78,5 @@ class Evidence:
         return not any(proof.vetoes or (proof.held and proof.prooftype in useful) for proof in proofs)
 
     def _ocsp(self, now: float) -> OCSPStatus | None:
-        """What the stapled response says; None if there is none."""
-        if not self.stapled or len(self.verification.chain) < 2:
-            return None
-        leaf, issuer = self.verification.chain[:2]
-        return statusOf(self.stapled, leaf, issuer, now)
+        """What the stapled response of a server says; None if there is none, and needn't be."""
+        return stapledStatus(self.stapled, self.verification.chain, now) if self.outgoing else None

@@ -2,19 +2,24 @@
 What a stapled OCSP response (RFC 6066 section 8, RFC 6960) says about a certificate.
 
 Only a response that the certificate's issuer has signed, or somebody whom the issuer has made its responder, counts.
-That there is none is no fault: hardly any server staples, and clients' certificates can't be stapled in TLS 1.2 at all.
+That there is none is no fault, since hardly any server staples, unless the certificate says that there has to be one
+(RFC 7633, "must-staple"). Clients' certificates can't be stapled in TLS 1.2 at all, and OpenSSL doesn't in TLS 1.3.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from OpenSSL import SSL
 
 from xmppd.trust.certificatefacts import load, publicKeyBits, timestamp
 
@@ -31,6 +36,23 @@ class OCSPStatus(StrEnum):
     GOOD = "good"
     REVOKED = "revoked"
     UNKNOWN = "unknown"
+    MISSING = "missing"
+    """Not known, though the certificate says that it has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """
+    What a response comes to.
+
+    @ivar status: what it says; UNKNOWN for one that doesn't count.
+    @ivar why: why it is UNKNOWN, as the end of a sentence that begins with the response.
+    @ivar until: when there is to be a newer one, in seconds since the epoch.
+    """
+
+    status: OCSPStatus
+    why: str = ""
+    until: float = 0.0
 
 
 def statusOf(response: bytes, leaf: bytes, issuer: bytes, now: float) -> OCSPStatus:
@@ -42,29 +64,95 @@ def statusOf(response: bytes, leaf: bytes, issuer: bytes, now: float) -> OCSPSta
     @param issuer: DER of its issuer's certificate, verified.
     @param now: seconds since the epoch.
     """
-    if not response or len(response) > MAX_RESPONSE:
-        return OCSPStatus.UNKNOWN
+    return examine(response, leaf, issuer, now).status
+
+
+def stapledStatus(response: bytes, chain: Sequence[bytes], now: float) -> OCSPStatus | None:
+    """
+    What a server's stapled response says about the certificate that came with it; None if there is none, and needn't
+    be. Never raises for anything a peer can send.
+
+    @param chain: DER of the server's certificate, its issuer's, and so on, verified.
+    @param now: seconds since the epoch.
+    """
+    if not chain:
+        return None
+    status = statusOf(response, chain[0], chain[1], now) if response and len(chain) > 1 else None
+    if status in (OCSPStatus.GOOD, OCSPStatus.REVOKED) or not mustStaple(chain[0]):
+        return status
+    return OCSPStatus.MISSING
+
+
+def mustStaple(leaf: bytes) -> bool:
+    """Whether a certificate, DER, says that a response has to be stapled (RFC 7633 section 4)."""
     try:
-        return _statusOf(ocsp.load_der_ocsp_response(response), load(leaf), load(issuer), now)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.ExtensionNotFound):
-        return OCSPStatus.UNKNOWN
+        features = load(leaf).extensions.get_extension_for_class(x509.TLSFeature).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    return x509.TLSFeatureType.status_request in features
 
 
-def _statusOf(response: ocsp.OCSPResponse, leaf: x509.Certificate, issuer: x509.Certificate, now: float) -> OCSPStatus:
+def hasResponder(leaf: bytes) -> bool:
+    """Whether a certificate, DER, says where its authority answers by OCSP; many don't any more."""
+    try:
+        places = load(leaf).extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return False
+    return any(each.access_method == AuthorityInformationAccessOID.OCSP for each in places)
+
+
+class StapleRecorder:
+    """
+    Keeps the responses that servers have stapled; forgets those of connections that are gone.
+
+    C{context.set_ocsp_client_callback(recorder.note)}, and C{connection.request_ocsp()}.
+    """
+
+    def __init__(self) -> None:
+        self._responses: WeakKeyDictionary[SSL.Connection, bytes] = WeakKeyDictionary()
+
+    def note(self, connection: SSL.Connection, response: bytes, data: object) -> bool:
+        """OpenSSL's callback, also if there is no response. Never objects: the verdict comes later."""
+        if 0 < len(response) <= MAX_RESPONSE:
+            self._responses[connection] = response
+        return True
+
+    def of(self, connection: SSL.Connection) -> bytes:
+        """The response; empty if there is none."""
+        return self._responses.get(connection, b"")
+
+
+def examine(response: bytes, leaf: bytes, issuer: bytes, now: float) -> Examined:
+    """The same as L{statusOf}, with reasons."""
+    if not response or len(response) > MAX_RESPONSE:
+        return Examined(OCSPStatus.UNKNOWN, "has a size that no response has")
+    try:
+        return _examine(ocsp.load_der_ocsp_response(response), load(leaf), load(issuer), now)
+    except InvalidSignature:
+        return Examined(OCSPStatus.UNKNOWN, "isn't signed by the certificate's issuer, nor by its responder")
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+        return Examined(OCSPStatus.UNKNOWN, f"can't be used ({error})")
+
+
+def _examine(response: ocsp.OCSPResponse, leaf: x509.Certificate, issuer: x509.Certificate, now: float) -> Examined:
     """The same; raises for what isn't in order."""
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-        return OCSPStatus.UNKNOWN
+        return Examined(OCSPStatus.UNKNOWN, "says that the responder had no answer")
     _verify(response, issuer, now)
     single = next((each for each in response.responses if _isAbout(each, leaf, issuer)), None)
     if single is None:
-        return OCSPStatus.UNKNOWN
+        return Examined(OCSPStatus.UNKNOWN, "is about another certificate")
+    until = 0.0 if single.next_update_utc is None else timestamp(single.next_update_utc)
     if single.certificate_status is ocsp.OCSPCertStatus.REVOKED:
         # Nobody becomes unrevoked, so an old answer counts too.
-        return OCSPStatus.REVOKED
-    after = single.next_update_utc
-    fresh = timestamp(single.this_update_utc) <= now + SKEW and after is not None and now - SKEW <= timestamp(after)
-    good = fresh and single.certificate_status is ocsp.OCSPCertStatus.GOOD
-    return OCSPStatus.GOOD if good else OCSPStatus.UNKNOWN
+        return Examined(OCSPStatus.REVOKED, "says that the certificate is revoked", until)
+    if timestamp(single.this_update_utc) > now + SKEW:
+        return Examined(OCSPStatus.UNKNOWN, "isn't valid yet", until)
+    if now - SKEW > until:
+        return Examined(OCSPStatus.UNKNOWN, "is too old" if until else "doesn't say until when it is valid", until)
+    if single.certificate_status is not ocsp.OCSPCertStatus.GOOD:
+        return Examined(OCSPStatus.UNKNOWN, "says that the responder doesn't know the certificate", until)
+    return Examined(OCSPStatus.GOOD, until=until)
 
 
 def _isAbout(single: ocsp.OCSPSingleResponse, leaf: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -33,6 +33,24 @@ def setGroups(context: SSL.Context, groups: str) -> bool:
     return False
 
 
+def setSignatures(context: SSL.Context, signatures: str) -> bool:
+    """
+    Choose the signature algorithms for handshakes, ours and those of peers.
+
+    @param signatures: names as OpenSSL has them, joined by ":". A "?" before a name: skip it where it is unknown.
+    @return: whether they are set; if not, OpenSSL's own choice stays, which on any system of today has no SHA-1 either.
+    """
+    setList = getattr(lib, "SSL_CTX_set1_sigalgs_list", None)
+    if setList is None:
+        return False
+    known = ":".join(name for name in signatures.split(":") if not name.startswith("?"))
+    for names in (signatures, known):
+        if setList(context._context, names.encode("ascii")) == 1:
+            return True
+        lib.ERR_clear_error()
+    return False
+
+
 def _without(part: str, groups: str) -> str:
     """C{groups} in the notation of older OpenSSLs, without those that have C{part} in their names."""
     return ":".join(name for name in groups.replace("?", "").split(":") if part not in name)

@@ -142,6 +142,7 @@ class Fault(StrEnum):
     WEAK_SIGNATURE = "weak-signature"
     BAD_SIGNATURE = "bad-signature"
     REVOKED = "revoked"
+    NOT_STAPLED = "not-stapled"
     BAD_CHAIN = "bad-chain"
 
 
@@ -184,6 +185,7 @@ _WORDS: Final = {
     Fault.UNKNOWN_ISSUER: "is issued by {issuer}, which isn't trusted here",
     Fault.BAD_SIGNATURE: "has a signature that doesn't fit",
     Fault.REVOKED: "is revoked",
+    Fault.NOT_STAPLED: "demands a stapled answer of its authority (OCSP), and none that counts came with it",
     Fault.EXPIRED: "has expired on {notAfter}",
     Fault.NOT_YET_VALID: "isn't valid before {notBefore}",
     Fault.WEAK_KEY: "has a key that is too weak",
@@ -197,7 +199,7 @@ def faultsOf(verification: Verification, now: float, ocsp: OCSPStatus | None = N
     Everything that is wrong with a chain; nothing if it can be trusted.
 
     @param now: seconds since the epoch.
-    @param ocsp: what a stapled OCSP response says (L{xmppd.trust.ocsp.statusOf}), if there is one.
+    @param ocsp: what a stapled OCSP response says (L{xmppd.trust.ocsp.stapledStatus}), if there is one or has to be.
     """
     if not verification.chain:
         return (ChainFault(Fault.NO_CERTIFICATE, 0, "no certificate was shown"),)
@@ -222,6 +224,8 @@ def _allFaults(
         yield from _ownFaults(certificate, depth, now, depth and depth == len(chain) - 1)
     if ocsp is OCSPStatus.REVOKED:
         yield _fault(Fault.REVOKED, 0, chain)
+    elif ocsp is OCSPStatus.MISSING:
+        yield _fault(Fault.NOT_STAPLED, 0, chain)
     for code, depth in errors:
         if code != _INVALID_PURPOSE:
             yield _fault(_FAULTS.get(code, Fault.BAD_CHAIN), depth, chain, f"fails by OpenSSL's error {code}")
@@ -406,7 +410,8 @@ def provePKIX(
     service: str = SERVER,
 ) -> Proof:
     """
-    Whether a peer's certificate proves that it is a domain. Never raises for anything a peer can send.
+    Whether a peer's certificate proves that it is a domain. Never raises for anything a peer can send. If its authority
+    has revoked it somebody else may have its key: no other proof makes up for that.
 
     @param now: seconds since the epoch.
     @param targets: see L{matchNames}; L{xmppd.trust.dane.secureTargets} knows them.
@@ -422,7 +427,7 @@ def provePKIX(
     if match is None:
         reasons.insert(0, f"the certificate is for {shownNames(names)}, not for {shown(domain)}")
     if reasons:
-        return failed(Prooftype.PKIX, *reasons)
+        return failed(Prooftype.PKIX, *reasons, vetoes=ocsp is OCSPStatus.REVOKED)
     assert match is not None
     good = [f"the certificate names {shown(match.name)} ({match.kind})", f"it is issued by {_anchor(verification)}"]
     if ocsp is OCSPStatus.GOOD:

@@ -33,7 +33,7 @@ from OpenSSL import SSL, crypto
 
 from xmppd.ixmppd import TLSFacts
 from xmppd.trust.certificates import Certificate, CertificateError, Problem
-from xmppd.trust.openssl import OP_PRIORITIZE_CHACHA, hasExtendedMasterSecret, setGroups, wasResumed
+from xmppd.trust.openssl import OP_PRIORITIZE_CHACHA, hasExtendedMasterSecret, setGroups, setSignatures, wasResumed
 
 EXPORTER_LABEL = b"EXPORTER-Channel-Binding"
 EXPORTER_LENGTH = 32
@@ -50,6 +50,8 @@ class TLSPolicy:
     @ivar suites12: cipher suites of TLS 1.2, by OpenSSL's names, in the order of preference.
     @ivar suites13: cipher suites of TLS 1.3, in the order of preference.
     @ivar groups: groups for key exchange, in the order of preference.
+    @ivar signatures: signature algorithms for handshakes, in the order of preference; "?" before one that older
+        OpenSSLs don't know. None with SHA-1 (RFC 9325 section 4.5, RFC 9155).
     @ivar ticketLife: how long a session can be resumed, in seconds.
     @ivar contextLife: how long contexts, and with them the keys that encrypt tickets, are used, in seconds.
     @ivar clientAuthorities: file of the authorities whose client certificates are asked for, or None: not asked for.
@@ -69,6 +71,25 @@ class TLSPolicy:
         "TLS_CHACHA20_POLY1305_SHA256",
     )
     groups: Sequence[str] = ("X25519MLKEM768", "X25519", "P-256", "P-384")
+    signatures: Sequence[str] = (
+        "ecdsa_secp256r1_sha256",
+        "ecdsa_secp384r1_sha384",
+        "ecdsa_secp521r1_sha512",
+        "ed25519",
+        "ed448",
+        "rsa_pss_rsae_sha256",
+        "rsa_pss_rsae_sha384",
+        "rsa_pss_rsae_sha512",
+        "rsa_pss_pss_sha256",
+        "rsa_pss_pss_sha384",
+        "rsa_pss_pss_sha512",
+        "rsa_pkcs1_sha256",
+        "rsa_pkcs1_sha384",
+        "rsa_pkcs1_sha512",
+        "?mldsa44",
+        "?mldsa65",
+        "?mldsa87",
+    )
     ticketLife: int = 2 * 3600
     contextLife: float = 12 * 3600
     clientAuthorities: Path | None = None
@@ -120,6 +141,7 @@ def _applyPolicy(context: SSL.Context, policy: TLSPolicy) -> None:
     context.set_cipher_list(":".join(policy.suites12).encode("ascii"))
     context.set_tls13_ciphersuites(":".join(policy.suites13).encode("ascii"))
     setGroups(context, ":".join(f"?{name}" for name in policy.groups))
+    setSignatures(context, ":".join(policy.signatures))
     context.set_options(
         SSL.OP_NO_COMPRESSION
         | SSL.OP_CIPHER_SERVER_PREFERENCE

@@ -1,0 +1,1 @@
+OCSP stapling: ``DOMAIN.ocsp`` beside ``DOMAIN.pem`` is given to those who ask, while it is good. Other servers are asked for theirs: a revoked certificate is refused, and so is one that demands an answer and comes without (must-staple).
