@@ -250,7 +250,8 @@ class Explorer(Peers):
         if connection is not None:
             material, why = await self.places.material(remote)
             verification, presented = self._peerTLS.recorder.of(connection), presentedChain(connection)
-            evidence = Evidence(True, verification, presented, b"", endpoints, material, why, led)
+            stapled = self._peerTLS.staples.of(connection)
+            evidence = Evidence(True, verification, presented, stapled, endpoints, material, why, led)
         verdict = evidence.verdict(remote, self.policies, stream.tls, self.clock.seconds())
         self._verdicts[stream] = verdict
         return verdict

@@ -218,7 +218,8 @@ class Peers:
         if connection is not None:
             own = [transport.endpoint] if transport.endpoint is not None else []
             targets = secureTargets(remote, own)
-            pkix = provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets)
+            ocsp = self._peerTLS.stapled(connection, now) if outgoing else None
+            pkix = provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets, ocsp=ocsp)
             proofs.append(pkix)
             # On an incoming stream DANE can only help, and costs a walk through the DNS.
             wanted = outgoing or not (pkix.held and Prooftype.PKIX in policy.prooftypes)
