@@ -105,6 +105,7 @@ class FakeReception:
         self.limits = host.limits
         self.requireTLS = True
         self.counters = host.counters
+        self.watched = tuple(sorted(host.watched))
         self._host = host
 
     def host(self, domain: str) -> IHost | None:
@@ -140,6 +141,7 @@ class FakeStream:
         self.language: str | None = None
         self.mechanism: str | None = "SCRAM-SHA-256"
         self.channelBinding: str | None = None
+        self.spotted = False
         self.clock = clock
         self.received: list[Stanza] = []
         self.written: list[bytes] = []
@@ -333,6 +335,7 @@ class Rig:
         names.join(self.host)
         self.router.addDestination(self.host)
         for feature in features:
+            self.host.features.add(feature.name)
             self.host.namespaces.update(feature.namespaces)
             self.host.accountNamespaces.update(feature.accountNamespaces)
             feature.join(self.host)

@@ -134,6 +134,7 @@ def join(features: Mapping[str, Feature], host: IHost, hostConfig: HostConfig) -
         except Exception as error:
             wrong = f"{name} can't join: {type(error).__name__}: {error}"
             raise ConfigurationError([_problem(hostConfig, wrong, "repair it or disable it")]) from error
+        host.features.add(name)
         host.identities.extend(feature.identities)
         host.namespaces.update(feature.namespaces)
         host.accountNamespaces.update(feature.accountNamespaces)

@@ -61,6 +61,12 @@ class Hook:
         """Join the third phase."""
         self.observe = (*self.observe, callable)
 
+    def remove(self, callable: Callable[..., Any]) -> None:
+        """Leave all phases; nothing happens if it isn't there."""
+        self.refuse = tuple(each for each in self.refuse if each != callable)
+        self.change = tuple(each for each in self.change if each != callable)
+        self.observe = tuple(each for each in self.observe if each != callable)
+
     def notify(self, *arguments: Any) -> None:
         """Run the observers. What they raise is a mistake of ours and goes to the caller."""
         for observer in self.observe:
@@ -89,6 +95,8 @@ class Hooks:
     @ivar restored: (): the sessions of before a restart are back, hibernating, and messages whose holder is not are
         offline messages; observers may answer a Deferred, like those of C{starting}; observe.
     @ivar resumed: (session): a hibernating session has a stream again (XEP-0198 section 5); observe.
+    @ivar spotted: (session): bytes that a feature looks out for (C{IHost.watched}) have come from the client for the
+        first time on its stream, and are about to be acted on; observe.
     @ivar ended: (session): the session is over and not resumable; observe.
     @ivar available: (session, first): presence was broadcast as available; C{first} if it was not before; observe.
     @ivar unavailable: (session, stanza): the client broadcast unavailable presence, in whose status there may be a
@@ -99,6 +107,10 @@ class Hooks:
     @ivar shown: (bare JID, contact): a contact has begun to see the presence of an account that has sessions; observe.
     @ivar outgoing: (session, stanza): from a local client, sender stamped; refuse, change, observe.
     @ivar incoming: (session, stanza): to a local client; refuse, change, observe.
+    @ivar door: (stanza): for the domain, or for one of its addresses without going to a session directly, from anybody;
+        refuse, change.
+    @ivar suspected: (stanza): another feature thinks that the message, which it is about to let pass, isn't well meant;
+        observe.
     @ivar loading: (bare JID): a session is about to be bound; observers may answer a Deferred, and the session is not
         visible before all have fired. If one fails, binding fails.
     @ivar undeliverable: (stanza, bare JID): a message for an account of this host that no session can take. Change:
@@ -126,6 +138,7 @@ class Hooks:
     bound: Hook = field(default_factory=lambda: Hook("bound"))
     restored: Hook = field(default_factory=lambda: Hook("restored"))
     resumed: Hook = field(default_factory=lambda: Hook("resumed"))
+    spotted: Hook = field(default_factory=lambda: Hook("spotted"))
     ended: Hook = field(default_factory=lambda: Hook("ended"))
     available: Hook = field(default_factory=lambda: Hook("available"))
     unavailable: Hook = field(default_factory=lambda: Hook("unavailable"))
@@ -134,6 +147,8 @@ class Hooks:
     shown: Hook = field(default_factory=lambda: Hook("shown"))
     outgoing: Hook = field(default_factory=lambda: Hook("outgoing"))
     incoming: Hook = field(default_factory=lambda: Hook("incoming"))
+    door: Hook = field(default_factory=lambda: Hook("door"))
+    suspected: Hook = field(default_factory=lambda: Hook("suspected"))
     undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))
     asked: Hook = field(default_factory=lambda: Hook("asked"))
     leaving: Hook = field(default_factory=lambda: Hook("leaving"))

@@ -527,6 +527,8 @@ class IReception(Interface):
     requireTLS: bool = Attribute("Whether clients have to use TLS before they log in.")
     counters: Counters = Attribute("What is counted.")
 
+    watched: tuple[bytes, ...] = Attribute("What features of any host look out for, see L{IHost.watched}.")
+
     def host(domain: str) -> IHost | None:
         """The host of a domain, canonical, or None."""
 
@@ -552,6 +554,7 @@ class IClientStream(Interface):
     session: ISession | None = Attribute("The session once bound.")
     language: str | None = Attribute("xml:lang of the client's header, or None.")
     mechanism: str | None = Attribute("The SASL mechanism that succeeded, or None.")
+    spotted: bool = Attribute("Whether the client has sent bytes that features look out for, see L{IHost.watched}.")
     channelBinding: str | None = Attribute("The type of the channel binding that the login had, or None.")
     clock: IClock = Attribute("The time, to schedule with.")
     reception: IReception = Attribute("What all streams of clients share.")
@@ -760,6 +763,9 @@ class ISession(Interface):
     def addSendRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
         """Ask C{refuses} for each stanza the client sends from now on."""
 
+    def addSendChange(change: Callable[[ISession, Stanza], Stanza]) -> None:
+        """Have C{change} answer what goes on in place of each stanza that the client sends from now on."""
+
     def addReceiveRefusal(refuses: Callable[[ISession, Stanza], StanzaError | None]) -> None:
         """Ask C{refuses} for each stanza to the client from now on."""
 
@@ -854,6 +860,8 @@ class ICustody(Interface):
 class IRouter(Interface):
     """Where does a stanza go. One per process."""
 
+    destinations: Mapping[str, IDestination] = Attribute("The doors of this server by domain.")
+
     def route(stanza: Stanza) -> None:
         """Route a stanza with a stamped C{from}; see L{IDestination.deliver}."""
 
@@ -930,14 +938,18 @@ class IHost(Interface):
     facts: IFactStore = Attribute("Everything else that is stored per owner.")
     identities: list[tuple[str, str, str]] = Attribute("Disco identities (category, type, name) of the domain.")
     namespaces: set[str] = Attribute("Disco features of the domain.")
+    features: set[str] = Attribute("The names of the features that have joined.")
+    watched: set[bytes] = Attribute(
+        "Bytes to look out for in what clients send, in whole reads, which costs much less than to look into each"
+        " stanza; C{hooks.spotted} tells. Features add theirs while they join."
+    )
     accountNamespaces: set[str] = Attribute("Disco features of a bare JID.")
     presence: IPresence = Attribute("Rosters and presence (RFC 6121), set by the feature that provides it.")
     custody: Callable[[ISession, Stanza], ICustody] | None = Attribute(
         "Makes custodies for sessions without stream management; set by XEP-0198."
     )
-    gate: Callable[[Stanza], StanzaError | None] | None = Attribute(
-        "Asked about what is for the domain, or for an account without going to a session directly; may refuse it. None"
-        " while there is nothing to ask. Set by XEP-0133."
+    socketOptions: list[tuple[int, int, int]] = Attribute(
+        "Options (level, name, value) for all sockets of the server: features add theirs while they join."
     )
     unread: Callable[[ISession, bytes], Callable[[], None]] | None = Attribute(
         "Takes what a client without stream management hasn't read, when its connection is given up; answers what is"

@@ -7,7 +7,7 @@ before it are stopped again and the failure is the caller's: nothing is ever hal
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.application.service import Service
@@ -126,6 +126,7 @@ class Reception:
         self.limits = limits
         self.requireTLS = requireTLS
         self.counters = Counters()
+        self.watched: tuple[bytes, ...] = ()
         self.hosts: dict[str, IHost] = {}
         self._admission = admission
 
@@ -161,11 +162,15 @@ class Listeners:
     @ivar ports: those that listen, with the option that named them and the endpoint's text.
     """
 
-    def __init__(self, endpoints: Iterable[tuple[str, str, Any, Any]]) -> None:
+    def __init__(
+        self, endpoints: Iterable[tuple[str, str, Any, Any]], options: Sequence[tuple[int, int, int]] = ()
+    ) -> None:
         """
         @param endpoints: the option's name, the endpoint's text, the endpoint, the factory.
+        @param options: for the listening sockets, from which those of connections inherit them.
         """
         self._endpoints = tuple(endpoints)
+        self._options = options
         self.ports: list[tuple[str, str, Any]] = []
 
     async def start(self) -> None:
@@ -177,7 +182,10 @@ class Listeners:
         failed: list[tuple[str, str, Exception]] = []
         for name, text, endpoint, factory in self._endpoints:
             try:
-                self.ports.append((name, text, await endpoint.listen(factory)))
+                port = await endpoint.listen(factory)
+                self.ports.append((name, text, port))
+                for option in self._options:
+                    port.socket.setsockopt(*option)
             except Exception as error:
                 failed.append((name, text, error))
         if failed:

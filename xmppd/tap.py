@@ -171,7 +171,12 @@ class Server:
         days = config.tls.expiryWarningDays
         self.expiries = Expiries(self.store, self.clock, self.hosts, self._certificates, days, self.peers)
         self.streams = Streams(self.connections, self.reception)
-        self.listeners = Listeners(self._endpoints())
+        self.reception.watched = tuple(sorted({each for host in self.hosts.values() for each in host.watched}))
+        domains = (*self.hosts.values(), *self.serviceHosts.values())
+        options = tuple(dict.fromkeys(option for host in domains for option in host.socketOptions))
+        if self.peers is not None:
+            self.peers.socketOptions = options
+        self.listeners = Listeners(self._endpoints(), options)
         self.started = self.clock.seconds()
         folder = DataFolder(config.file, config.data)
         self.parts: list[Part] = [

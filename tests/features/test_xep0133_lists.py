@@ -79,7 +79,7 @@ class ListsTests(AdministeringCase):
 
     def assertFree(self) -> None:
         """Nobody is asked anything."""
-        self.assertIsNone(self.rig.host.gate)
+        self.assertEqual(self.rig.host.hooks.door.refuse, ())
         self.assertFalse(any(each.sending or each.receiving for each in self.streams))
 
     @spec("XEP-0133", "4.11")

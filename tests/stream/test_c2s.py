@@ -68,6 +68,7 @@ class FakeReception:
     """A reception that knows no host."""
 
     requireTLS = False
+    watched: tuple[bytes, ...] = ()
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -966,7 +967,7 @@ class HoldingTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.transport = FakeTransport()
         reception = SimpleNamespace(
-            clock=Clock(), limits=Limits(), entropy=CountingEntropy(), requireTLS=False, counters=Counters()
+            clock=Clock(), limits=Limits(), entropy=CountingEntropy(), requireTLS=False, counters=Counters(), watched=()
         )
         self.stream = ClientStream(self.transport, reception)  # type: ignore[arg-type]
 

@@ -125,7 +125,9 @@ class Lists:
     def _watch(self) -> None:
         """Have sessions and the door ask us, or not."""
         host = self._host
-        host.gate = None if self.empty else self.arriving
+        host.hooks.door.remove(self.arriving)
+        if not self.empty:
+            host.hooks.door.addRefusal(self.arriving)
         for there in tuple(host.sessions.values()):
             for session in tuple(there.values()):
                 self.bound(session)

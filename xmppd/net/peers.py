@@ -131,6 +131,7 @@ class Peers:
         self.histories = histories
         self.counters = counters or Counters()
         self._reactor = reactor
+        self.socketOptions: Sequence[tuple[int, int, int]] = ()
         self._exchange = exchange
         self._peerTLS = PeerTLS(serverTLS, isOurs, s2s.authorities)
         exchange.dial = self.dial
@@ -474,6 +475,7 @@ class Peers:
         now = self.clock.seconds()
         for stream in tuple(self.streams):
             silent = now - stream.used
+        connection.socketOptions = self.socketOptions
             if silent > SWEEP_SECONDS:
                 stream.rest()
             if stream.direction != "out" or not isinstance(stream, OutgoingStream) or not stream.opened.called:

@@ -7,6 +7,7 @@ L{xmppd.stream.outgoing}: writes joined per turn, pace, back-pressure, a patient
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from OpenSSL import SSL
@@ -58,6 +59,7 @@ class DialledConnection(PeerConnection):
     @ivar endpoint: what the DNS says of the place it was made to.
     @ivar place: that place.
     @ivar ready: fires with the stream when the connection is there; fails with what the reactor says.
+    @ivar socketOptions: see L{xmppd.ixmppd.IHost}.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class DialledConnection(PeerConnection):
         self.endpoint = endpoint
         self.place = place
         self.ready: Deferred[OutgoingStream] = Deferred()
+        self.socketOptions: Sequence[tuple[int, int, int]] = ()
         self._premises = premises
         self._peerTLS = peerTLS
         self._local = local
@@ -90,6 +93,8 @@ class DialledConnection(PeerConnection):
         self.since = shared.reception.clock.seconds()
         self.transport.setTcpNoDelay(True)
         keepAlive(self.transport)
+        for option in self.socketOptions:
+            self.transport.getHandle().setsockopt(*option)
         self._sendNow = getattr(getattr(self.transport, "socket", None), "send", None)
         stream = OutgoingStream(self, self._premises, self._local, self._remote, self._tryTLS)
         self.stream: Any = stream

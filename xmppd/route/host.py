@@ -106,6 +106,8 @@ class Host:
         self.adapters = Adapters()
         self.identities: list[tuple[str, str, str]] = [("server", "im", "xmppd")] if config.table == "host" else []
         self.namespaces: set[str] = set()
+        self.features: set[str] = set()
+        self.watched: set[bytes] = set()
         self.accountNamespaces: set[str] = set()
         self.services: dict[str, str] = {}
         self.sessions: dict[str, dict[str, ISession]] = {}
@@ -116,7 +118,7 @@ class Host:
         self.private: dict[str, StanzaCondition] = {}
         self.presence = cast(IPresence, None)
         self.custody: Callable[[ISession, Stanza], ICustody] | None = None
-        self.gate: Callable[[Stanza], StanzaError | None] | None = None
+        self.socketOptions: list[tuple[int, int, int]] = []
         self.unread: Callable[[ISession, bytes], Callable[[], None]] | None = None
         self._options = options
         self._responders: dict[tuple[str, str, str], Responder] = {}
@@ -220,11 +222,12 @@ class Host:
         to = parse(raw if raw is not None else stanza.attrs["from"])
         if raw is None:
             to = to.toBare()
-        error = self.gate(stanza) if self.gate is not None else None
-        if error is not None:
-            if not isinstance(error, Unanswered):
-                self.router.bounce(stanza, error)
-        elif to.local is None:
+        door = self.hooks.door
+        if door.refuse and self._turnedAway(stanza):
+            return
+        for change in door.change:
+            stanza = change(stanza)
+        if to.local is None:
             self._forDomain(stanza, to)
         elif self.inbox is not None:
             self.inbox(stanza, to)
@@ -232,6 +235,16 @@ class Host:
             self.presence.arrived(stanza, to)
         else:
             self._forAccount(stanza, to)
+
+    def _turnedAway(self, stanza: Stanza) -> bool:
+        """Whether somebody at the door refuses a stanza; then it has been answered."""
+        for refuses in self.hooks.door.refuse:
+            error = refuses(stanza)
+            if error is not None:
+                if not isinstance(error, Unanswered):
+                    self.router.bounce(stanza, error)
+                return True
+        return False
 
     def admit(self, stanza: Stanza, to: JID) -> None:
         """See L{IHost}."""

@@ -24,6 +24,7 @@ from xmppd.wire.stanza import Stanza, iqMistake, starts
 
 if TYPE_CHECKING:
     Refusal = Callable[[ISession, Stanza], StanzaError | None]
+    Change = Callable[[ISession, Stanza], Stanza]
     Observer = Callable[[ISession, Stanza], None]
 
 log = Logger(namespace="xmppd.session")
@@ -39,11 +40,15 @@ class Session:
         "__provides__",
         "__weakref__",
         "_deliveredTo",
+        "_inRefusals",
         "_incoming",
         "_language",
+        "_outChanges",
+        "_outRefusals",
         "_outgoing",
         "_receiveRefusals",
         "_route",
+        "_sendChanges",
         "_sendRefusals",
         "_sentTo",
         "_starts",
@@ -90,6 +95,7 @@ class Session:
         self._outgoing = host.hooks.outgoing
         self._incoming = host.hooks.incoming
         self._sendRefusals: tuple[Refusal, ...] = ()
+        self._sendChanges: tuple[Change, ...] = ()
         self._receiveRefusals: tuple[Refusal, ...] = ()
         self._sentTo: tuple[Observer, ...] = ()
         self._deliveredTo: tuple[Observer, ...] = ()
@@ -103,12 +109,20 @@ class Session:
     def refresh(self) -> None:
         """Work out whether anything has to be asked per stanza; after hooks or restrictions changed."""
         out, into = self._outgoing, self._incoming
-        self.sending = bool(self._sendRefusals or self._sentTo or out.refuse or out.change or out.observe)
-        self.receiving = bool(self._receiveRefusals or self._deliveredTo or into.refuse or into.change or into.observe)
+        self._outRefusals = self._sendRefusals + out.refuse
+        self._outChanges = self._sendChanges + out.change
+        self._inRefusals = self._receiveRefusals + into.refuse
+        self.sending = bool(self._outRefusals or self._outChanges or self._sentTo or out.observe)
+        self.receiving = bool(self._inRefusals or self._deliveredTo or into.change or into.observe)
 
     def addSendRefusal(self, refuses: Refusal) -> None:
         """See L{ISession}."""
         self._sendRefusals = (*self._sendRefusals, refuses)
+        self.refresh()
+
+    def addSendChange(self, change: Change) -> None:
+        """See L{ISession}."""
+        self._sendChanges = (*self._sendChanges, change)
         self.refresh()
 
     def addReceiveRefusal(self, refuses: Refusal) -> None:
@@ -137,13 +151,13 @@ class Session:
     def _checkedOut(self, stanza: Stanza) -> Stanza | None:
         """Run what joined the way out; None if it was refused (and answered) or taken."""
         hook = self._outgoing
-        for refuses in (*self._sendRefusals, *hook.refuse) if hook.refuse else self._sendRefusals:
+        for refuses in self._outRefusals:
             error = refuses(self, stanza)
             if error is not None:
                 self._refused(stanza, error)
                 return None
         checked: Stanza | None = stanza
-        for change in hook.change:
+        for change in self._outChanges:
             checked = change(self, checked)
             if checked is None:
                 return None
@@ -162,7 +176,7 @@ class Session:
     def _checkedIn(self, stanza: Stanza) -> Stanza | None:
         """Run what joined the way in; None if it was refused (and answered) or taken."""
         hook = self._incoming
-        for refuses in (*self._receiveRefusals, *hook.refuse) if hook.refuse else self._receiveRefusals:
+        for refuses in self._inRefusals:
             error = refuses(self, stanza)
             if error is not None:
                 if not isinstance(error, Unanswered):

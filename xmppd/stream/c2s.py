@@ -40,6 +40,7 @@ from xmppd.ixmppd import (
 )
 from xmppd.stream.bounds import parserLimits
 from xmppd.wire import ns
+from xmppd.wire.cutting import Lookout
 from xmppd.wire.element import escapeAttribute
 from xmppd.wire.errors import PeerError, SASLError, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, parse
@@ -121,6 +122,7 @@ class ClientStream:
         "_held",
         "_heldOctets",
         "_left",
+        "_lookout",
         "_parser",
         "_resume",
         "_tries",
@@ -142,6 +144,7 @@ class ClientStream:
         "sender",
         "session",
         "slots",
+        "spotted",
         "stanzasIn",
         "tls",
         "transport",
@@ -168,7 +171,9 @@ class ClientStream:
         self.closed = False
         self.bytesIn = 0
         self.stanzasIn = 0
+        self.spotted = False
         self.write: Callable[[bytes], None] = transport.write
+        self._lookout = Lookout(reception.watched) if reception.watched else None
         self._headerSent = False
         self._held: list[bytes] | None = None
         self._heldOctets = 0
@@ -210,6 +215,8 @@ class ClientStream:
         if parser is None:
             return
         self.bytesIn += len(data)
+        if self._lookout is not None and self._lookout.sees(data):
+            self._spot()
         try:
             events = parser.feed(data)
             self.stanzasIn += len(events)
@@ -249,6 +256,13 @@ class ClientStream:
                 self._backlog = list(events[end:])
                 self.clock.callLater(0, turn.callback, None)
                 return
+
+    def _spot(self) -> None:
+        """What features look out for has come: in the bytes that are acted on next, or was there before a session."""
+        self._lookout = None
+        self.spotted = True
+        if self.session is not None:
+            self.session.host.hooks.spotted.notify(self.session)
 
     def _wrong(self, error: StreamError) -> None:
         """The input can't be parsed any further; what came before is still to be acted on."""

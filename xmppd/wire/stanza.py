@@ -218,7 +218,16 @@ class Stanza:
     def strip(self, names: frozenset[str]) -> None:
         """Take the child elements of these names out, in place: for all who are given this stanza."""
         clean = self.without(names)
-        self.raw, self.childNames, self._elements = clean.raw, clean.childNames, None
+        self.replaceContent(clean.raw, clean.childNames)
+
+    def replaceContent(self, raw: bytes, names: list[str] | tuple[str, ...]) -> None:
+        """
+        Have other content, in place: for all who are given this stanza.
+
+        @param raw: all of the stanza, under the same attributes.
+        @param names: the names of its children.
+        """
+        self.raw, self.childNames, self._elements = raw, names, None
 
     def forNamespace(self, content: str) -> bytes:
         """
