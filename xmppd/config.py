@@ -97,6 +97,7 @@ class WebConfig:
     @ivar chat: whether there is a chat in web pages, at C{/}.
     @ivar chatRoom: the room that it suggests, by its bare JID, or None.
     @ivar seeOther: the URL of another server to which all clients with WebSockets are sent, or None.
+    @ivar strictTransportDays: for how many days browsers are to use nothing but HTTPS (RFC 6797); 0: they aren't told.
     @ivar acmeChallenge: folder with answers to an authority's questions (RFC 8555 section 8.3), or None.
     """
 
@@ -108,6 +109,7 @@ class WebConfig:
     chat: bool = option(readers.flag, False)
     chatRoom: str | None = option(readers.bareJID, None)
     seeOther: str | None = option(readers.secureURL("wss", "https"), None)
+    strictTransportDays: int = option(readers.number(0, 3650), 0)
     acmeChallenge: Path | None = option(readers.path, None)
 
 

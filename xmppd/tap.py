@@ -378,7 +378,8 @@ class Server:
         if web.chat and not web.websocket:
             raise CannotStart(EX_CONFIG, f"{self.config.file}: web.chat: it needs WebSockets; set web.websocket = true")
         mountChat(self.web, web, self.hosts)
-        factory = WebFactory(self.web, self.clock, self.admission, self.others, web.proxies)
+        strict = web.strictTransportDays * 86_400
+        factory = WebFactory(self.web, self.clock, self.admission, self.others, web.proxies, strict)
         endpoints: list[tuple[str, str, Any]] = [("listen.http", text, self._proxied(factory)) for text in listen.http]
         if self.tls is not None and listen.https:
             secure = wrapDirect(factory, self.tls.forDirect(ALPN), self.clock)

@@ -294,6 +294,8 @@ class Exchange:
         headers = self.responseHeaders
         shared = self._channel.shared
         given: dict[str, str] = {**PROTECTION, **response.headers}
+        if shared.strictSeconds and self._channel.isSecure():
+            given["Strict-Transport-Security"] = f"max-age={shared.strictSeconds}"
         given["Date"] = datetimeToString(shared.clock.seconds()).decode("ascii")
         if octets is not None and response.status not in NO_BODY:
             given["Content-Length"] = str(octets)
@@ -609,6 +611,7 @@ class WebFactory(Factory):
     @ivar connections: those that are open.
     @ivar proxies: the reverse proxies that may stand in front: their connections aren't counted by address, and they
         tell the client's in X-Forwarded-For.
+    @ivar strictSeconds: how long browsers are told to use nothing but HTTPS for our names (RFC 6797); 0: not at all.
     """
 
     noisy = False
@@ -620,12 +623,14 @@ class WebFactory(Factory):
         admission: Admission,
         connections: set[WebChannel] | None = None,
         proxies: Networks = Networks(),
+        strictSeconds: int = 0,
     ) -> None:
         self.site = site
         self.clock = clock
         self.admission = admission
         self.connections: set[WebChannel] = set() if connections is None else connections
         self.proxies = proxies
+        self.strictSeconds = strictSeconds
 
     def buildProtocol(self, addr: IAddress | None) -> WebChannel:
         """See L{Factory}."""
