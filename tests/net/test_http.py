@@ -132,6 +132,23 @@ class WebCase(SynchronousTestCase):
         return self.ask(f"{method} {path} HTTP/1.1\r\nHost: example.org\r\n{headers}\r\n")
 
 
+class StrictTransportTests(WebCase):
+    """Whether browsers are told to use nothing but HTTPS."""
+
+    @spec("RFC 9325", "3.2")
+    @spec("RFC 6797", "7.2")
+    def test_said(self) -> None:
+        """Only where the administrator wants it, and never without TLS."""
+        for seconds, secure, said in ((0, True, None), (86_400, False, None), (86_400, True, "max-age=86400")):
+            self.factory.strictSeconds = seconds
+            channel, transport = self.connect()
+            self.patch(channel, "isSecure", lambda answer=secure: answer)
+            self.patch(channel, "tlsFacts", lambda: None)
+            channel.dataReceived(b"GET /there HTTP/1.1\r\nHost: example.org\r\n\r\n")
+            status, headers, _ = self.answerIn(transport)
+            self.assertEqual((status, headers.get("strict-transport-security")), (200, said))
+
+
 class SiteTests(WebCase):
     """Requests and responses."""
 
