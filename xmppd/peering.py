@@ -44,6 +44,7 @@ class S2SConfig:
     @ivar resolver: who is asked about names, "ADDRESS" or "ADDRESS:PORT"; without one, the system's.
     @ivar trustResolver: whether its word about DNSSEC is believed though it isn't on loopback.
     @ivar authorities: file of those who vouch for servers' certificates, or None for the system's.
+    @ivar poshPrivate: whether POSH documents are fetched from addresses that aren't on the public Internet, too.
     @ivar bidi: whether streams are used in both directions (XEP-0288).
     @ivar idleSeconds: after how much silence a stream that we have opened is closed.
     @ivar connectSeconds: how long stanzas wait for a stream.
@@ -64,6 +65,7 @@ class S2SConfig:
     resolver: tuple[str, int] | None = option(readers.resolver, None)
     trustResolver: bool = option(readers.flag, False)
     authorities: Path | None = option(readers.path, None)
+    poshPrivate: bool = option(readers.flag, False)
     bidi: bool = option(readers.flag, True)
     idleSeconds: int = option(readers.number(60, zero="never"), 1800)
     connectSeconds: int = option(readers.number(1), 90)

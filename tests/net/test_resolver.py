@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -27,6 +28,7 @@ class FakeClient:
         self.broken: set[str] = set()
         self.failing: set[str] = set()
         self.secure: set[str] = set()
+        self.ttls: dict[str, int] = {}
         self.servers = [("127.0.0.1", 53)]
         self.dynServers: list[tuple[str, int]] = []
         self.asked: list[tuple[str, int]] = []
@@ -38,7 +40,7 @@ class FakeClient:
             return fail(TimeoutError())
         message: Any = dns.Message(1, answer=1)
         payloads = self.records.get((text, type), [])
-        message.answers = [dns.RRHeader(name, type, payload=each) for each in payloads]
+        message.answers = [dns.RRHeader(name, type, ttl=self.ttls.get(text, 3600), payload=each) for each in payloads]
         message.authenticData = text in self.secure
         if text in self.failing:
             message.rCode = dns.ESERVER
@@ -60,8 +62,11 @@ class ResolverTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.client = FakeClient()
-        self.resolver = Resolver(None, None, draw=lambda most: most - 1)
+        self.clock = Clock()
+        self.resolver = Resolver(self.clock, None, draw=lambda most: most - 1)
         self.resolver._client = self.client
+        self.unchecked = self.resolver._unchecked = FakeClient()
+        self.unchecked.failing = self.client.failing
 
     def services(self, plain: list[Any] | None = None, direct: list[Any] | None = None) -> None:
         """SRV records of example.net."""
@@ -120,6 +125,46 @@ class ResolverTests(SynchronousTestCase):
         self.assertEqual(self.targets(), [("example.net", 5269, False)])
         self.client.failing, self.client.broken = set(), {"_xmpp-server._tcp.example.net"}
         self.assertEqual(self.targets(), [("example.net", 5269, False)])
+
+    @spec("RFC 4035", "3.2.2", "5.5")
+    @spec("mission", "T15")
+    def test_bogus(self) -> None:
+        """It is told from other failures that an answer doesn't stand up to DNSSEC; only a resolver we believe knows."""
+        self.client.failing.add("_xmpp-server._tcp.example.net")
+        self.unchecked.failing = set()
+        self.assertIn("doesn't stand up to DNSSEC", self.noService())
+        self.unchecked.failing = self.client.failing
+        self.assertIn("server failure", self.noService())
+        self.client.servers = [("192.0.2.1", 53)]
+        self.unchecked.asked = []
+        self.targets()
+        self.assertEqual(self.unchecked.asked, [])
+
+    @spec("RFC 7673", "3.2", "3.3")
+    def test_withheld(self) -> None:
+        """An address or TLSA records that can't be had forbid to connect."""
+        name = "_5269._tcp.a.example.net"
+        self.services([srv(0, 0, 5269, "a.example.net")])
+        self.client.records["a.example.net", dns.A] = [dns.Record_A("192.0.2.1")]
+        self.client.secure = {"_xmpp-server._tcp.example.net", "a.example.net"}
+        self.client.failing.add(name)
+        (endpoint,) = self.successResultOf(Deferred.fromCoroutine(self.resolver.endpoints("example.net")))
+        self.assertFalse(endpoint.mayConnect)
+        self.assertIn("server failure", endpoint.problem)
+        self.client.failing.add("a.example.net")
+        failure = self.failureResultOf(Deferred.fromCoroutine(self.resolver.places(Target("a.example.net", 1))), NoService)
+        self.assertIn("a.example.net", str(failure.value))
+
+    def test_until(self) -> None:
+        """What is known of an endpoint is known until the first of the records expires."""
+        self.clock.advance(1000)
+        self.services([srv(0, 0, 5269, "a.example.net")])
+        self.client.records["a.example.net", dns.A] = [dns.Record_A("192.0.2.1")]
+        self.client.records["_5269._tcp.a.example.net", 52] = [dns.UnknownRecord(b"\3\1\1" + b"x" * 32)]
+        self.client.secure = {"_xmpp-server._tcp.example.net", "a.example.net", "_5269._tcp.a.example.net"}
+        self.client.ttls = {"_5269._tcp.a.example.net": 300, "a.example.net": 600}
+        (endpoint,) = self.successResultOf(Deferred.fromCoroutine(self.resolver.endpoints("example.net")))
+        self.assertEqual(endpoint.until, 1300)
 
     def test_literal(self) -> None:
         """An address needs no DNS."""

@@ -71,6 +71,7 @@ class FakePremises:
         self.stanzas: list[Stanza] = []
         self.back: list[Stanza] = []
         self.over: list[ServerStream] = []
+        self.gone: list[ServerStream] = []
 
     def isOurs(self, domain: str) -> bool:
         """See Premises."""
@@ -135,6 +136,10 @@ class FakePremises:
     def returned(self, stanza: Stanza) -> None:
         """See Premises."""
         self.back.append(stanza)
+
+    def resigned(self, stream: ServerStream) -> None:
+        """See Premises."""
+        self.gone.append(stream)
 
     def ended(self, stream: ServerStream) -> None:
         """See Premises."""

@@ -282,6 +282,47 @@ class PairTests(SynchronousTestCase):
         pair.pump()
         self.assertEqual(pair.us.back, [])
 
+    @spec("RFC 6120", "4.4")
+    @spec("XEP-0198", "4")
+    def test_retired(self) -> None:
+        """A stream that makes way for another ends when all that was sent is acknowledged, and is used no more."""
+        pair = self.acknowledging()
+        pair.out.transmit(message())
+        pair.out.retire("a test")
+        self.assertEqual((pair.us.gone, pair.left.closed), ([pair.out], False))
+        pair.out.retire("again")
+        pair.pump()
+        self.assertNotIn(b"</stream:stream>", pair.left.all)
+        pair.clock.advance(1)
+        pair.pump()
+        self.assertEqual(pair.left.all.count(b"</stream:stream>"), 1)
+        self.assertTrue(pair.left.closed and pair.right.closed)
+        self.assertEqual((len(pair.them.stanzas), pair.us.back, len(pair.us.gone)), (1, [], 1))
+        self.assertEqual(pair.clock.getDelayedCalls(), [])
+
+    @spec("RFC 6120", "4.4")
+    def test_retiredByReceiver(self) -> None:
+        """What the other server has sent before it hears of the end is still taken."""
+        pair = self.acknowledging()
+        pair.into.retire("a test")
+        pair.out.transmit(message())
+        pair.into.write(b"nothing")
+        self.assertFalse(pair.right.closed)
+        pair.pump()
+        self.assertEqual(len(pair.them.stanzas), 1)
+        self.assertTrue(pair.right.closed)
+        self.assertTrue(pair.right.all.endswith(b"</stream:stream>"))
+
+    def test_retiredInTheEnd(self) -> None:
+        """A peer that neither acknowledges nor ends its stream isn't waited for."""
+        pair = self.acknowledging()
+        pair.out.transmit(message())
+        pair.out.retire("a test")
+        pair.left.take()
+        pair.clock.advance(pair.us.limits.answerSeconds)
+        self.assertTrue(pair.left.closed)
+        self.assertEqual((pair.left.all.count(b"</stream:stream>"), len(pair.us.back)), (1, 1))
+
     def test_lost(self) -> None:
         """Only so much is kept; what is acknowledged of the rest counts for nothing."""
         pair = self.pair()

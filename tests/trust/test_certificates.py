@@ -307,6 +307,8 @@ class LoadCertificatesTests(FolderCase):
 
     def test_domains(self) -> None:
         """What is no domain raises ValueError."""
-        for nonsense in ("", ".", "*.", "a/b", "a\0b", "x" * 254, "\u2488"):
+        for nonsense in (
+            "", ".", "..", "*.", "*..a", ".a", "a..b", "a..", "a/b", "a\0b", "x" * 254, "x" * 64 + ".a", "\u2488"
+        ):
             self.assertRaises(ValueError, asciiDomain, nonsense)
         self.assertEqual(wildcardFor("a.b.c"), "*.b.c")

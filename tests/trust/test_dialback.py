@@ -14,14 +14,13 @@ from tests.trust.authority import Authority, curveKey, der
 from xmppd.trust.dialback import (
     MAX_KEY,
     DialbackResult,
-    certificateSettles,
     isKey,
     makeKey,
     proveDialback,
     sameCertificate,
     trimKey,
 )
-from xmppd.trust.verdict import Prooftype, failed, held
+from xmppd.trust.verdict import Prooftype
 
 SECRET = b"s3cr3tf0rd14lb4ck"
 RECEIVING, ORIGINATING, STREAM = "xmpp.example.com", "example.org", "D60000229F"
@@ -131,13 +130,3 @@ class ProofTests(SynchronousTestCase):
         proof = self.prove(shortcut=True, srvSecure=False)
         self.assertIs(proof.prooftype, Prooftype.DIALBACK)
         self.assertIn("shows the same certificate", proof.reasons[0])
-
-    @spec("XEP-0344", "2.4", "3.3")
-    def test_withoutDialback(self) -> None:
-        """A proof by certificate answers a key, if the certificate is still the one that was proved."""
-        for prooftype in (Prooftype.PKIX, Prooftype.DANE_EE, Prooftype.DANE_TA, Prooftype.POSH):
-            self.assertTrue(certificateSettles(held(prooftype, "a"), b"c", b"c"))
-        self.assertFalse(certificateSettles(held(Prooftype.PKIX, "a"), b"c", b"d"))
-        self.assertFalse(certificateSettles(held(Prooftype.PKIX, "a"), None, None))
-        self.assertFalse(certificateSettles(failed(Prooftype.PKIX, "a"), b"c", b"c"))
-        self.assertFalse(certificateSettles(held(Prooftype.DIALBACK, "a"), b"c", b"c"))

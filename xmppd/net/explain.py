@@ -233,6 +233,7 @@ class Explorer(Peers):
         @raise StanzaError: there is none.
         """
         visit.endpoint = endpoint = await self._resolver.endpoint(visit.place)
+        self._checkReachable(endpoint)
         before = set(self._verdicts)
         try:
             stream = await self._try(local, remote, visit.place, endpoint, True)

@@ -26,7 +26,7 @@ def limitsOfServers(config: Configuration) -> Limits:
     )
 
 
-STARTING_ONLY = ("enabled", "connect", "resolver", "trustResolver", "authorities", "bidi")
+STARTING_ONLY = ("enabled", "connect", "resolver", "trustResolver", "authorities", "poshPrivate", "bidi")
 """What a running server can't take over."""
 
 

@@ -12,6 +12,7 @@ the certificate, and what the DNS says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
 from twisted.internet.defer import Deferred
@@ -27,6 +28,7 @@ from xmppd.net.hops import verdictsOf
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
 from xmppd.net.posh import Places
+from xmppd.net.renewal import Renewal
 from xmppd.net.resolver import NoService, Place, Resolver, Target
 from xmppd.net.s2s import DialledConnection, Dialling, PeerConnection, PeerFactory
 from xmppd.net.tls import ServerTLS
@@ -34,11 +36,11 @@ from xmppd.net.turns import Turns
 from xmppd.stream.incoming import IncomingStream
 from xmppd.stream.outgoing import NoTLS, OutgoingStream
 from xmppd.stream.s2s import ServerStream
-from xmppd.trust.dane import needsTLS, proveDANE, secureTargets
-from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback
+from xmppd.trust.dane import Endpoint, needsTLS, proveDANE, secureTargets
+from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback, sameCertificate
 from xmppd.trust.pkix import presentedChain, provePKIX
 from xmppd.trust.posh import provePOSH
-from xmppd.trust.verdict import Proof, Prooftype, Verdict, decide, held
+from xmppd.trust.verdict import DANE_PROOFTYPES, Proof, Prooftype, Verdict, decide, held
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.stanza import Stanza
 
@@ -58,8 +60,6 @@ VERIFYING_SECONDS: Final = 60
 
 DRAIN_SECONDS: Final = 5.0
 """How long other servers may take to close their ends at shutdown."""
-
-DANE: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA})
 
 
 class Exchange(Protocol):
@@ -136,12 +136,13 @@ class Peers:
         self._peerTLS = PeerTLS(serverTLS, isOurs, s2s.authorities)
         exchange.dial = self.dial
         self._resolver = Resolver(reactor, [s2s.resolver] if s2s.resolver else None, s2s.trustResolver)
-        self.places = Places(reactor, self._resolver, s2s.authorities)
+        self.places = Places(reactor, self._resolver, s2s.authorities, s2s.poshPrivate)
         self._admission = admission
         self._turns = turns
         self._outgoing: dict[tuple[str, str], OutgoingStream] = {}
         self._opening: dict[tuple[str, str], list[Deferred[OutgoingStream]]] = {}
         self._stopping = False
+        self._renewal = Renewal(self.proveAgain)
         self._sweep: Any = None
         self._dialled = self.factory(False)
 
@@ -208,6 +209,36 @@ class Peers:
             self.histories.saw(verdict, False, shownOn(stream))
         return verdict
 
+    async def proveAgain(self, stream: ServerStream, remote: str) -> Verdict | None:
+        """
+        What a stream comes to with what the DNS and the web say now; None if the DNS doesn't say where the domain is.
+        """
+        if stream.direction == "out":
+            transport = cast(DialledConnection, stream.transport)
+            try:
+                place = await self._placeNow(transport, remote)
+            except (StanzaError, NoService):
+                return None
+            if place is None:
+                return decide(remote, (), self.policies.of(remote), stream.tls)
+            transport.place, transport.endpoint = place, await self._endpoint(place, remote)
+        return await self._prove(stream, remote)
+
+    async def _placeNow(self, transport: DialledConnection, remote: str) -> Place | None:
+        """
+        What the DNS says now of the place that a connection was made to; None if it names others.
+
+        @raise StanzaError: it doesn't say where the domain is.
+        @raise NoService: it doesn't say where the host is.
+        """
+        assert transport.place is not None
+        known = transport.place
+        for target in await self._targets(remote):
+            if target == replace(known.target, security=target.security):
+                places = await self._resolver.places(target)
+                return next((each for each in places if each.address == known.address), None)
+        return None
+
     async def _proofs(self, stream: ServerStream, remote: str) -> list[Proof]:
         """What can be proved without dialback. A proof that the policy has no use for isn't tried."""
         transport = cast(DialledConnection, stream.transport)
@@ -224,7 +255,7 @@ class Peers:
             proofs.append(pkix)
             # On an incoming stream DANE can only help, and costs a walk through the DNS.
             wanted = outgoing or not (pkix.held and Prooftype.PKIX in policy.prooftypes)
-            if wanted and policy.prooftypes & DANE and self._resolver.trusted:
+            if wanted and policy.prooftypes & DANE_PROOFTYPES and self._resolver.trusted:
                 endpoints = own if outgoing else await self._limited(self._resolver.endpoints(remote), [])
                 proofs.append(proveDANE(remote, endpoints, presentedChain(connection), now, outgoing=outgoing))
             if Prooftype.POSH in policy.prooftypes and not any(each.held or each.vetoes for each in proofs):
@@ -247,9 +278,9 @@ class Peers:
         What it proves that the DNS has led us to a place: no less than that it has led us there to verify a key, and
         no more (XEP-0344 section 3).
         """
-        place, endpoint = transport.place, transport.endpoint
+        place = transport.place
         assert place is not None
-        secure = encrypted and endpoint is not None and place.target.security == "secure" and place.security == "secure"
+        secure = encrypted and place.target.security == "secure" and place.security == "secure"
         if remote in self.routes:
             return held(Prooftype.DIALBACK, "the configuration says that its server is here")
         if secure:
@@ -270,8 +301,10 @@ class Peers:
 
     async def _verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Verdict:
         asked = await self._verifier(stream, local, remote)
-        await asked.ready()
-        valid = await asked.dialback.ask(local, remote, id, key)
+        same = sameCertificate(certificateOn(stream), certificateOn(asked), remote)
+        if not same:
+            await asked.ready()
+        valid = same or await asked.dialback.ask(local, remote, id, key)
         transport = cast(DialledConnection, asked.transport)
         place = transport.place
         assert place is not None
@@ -281,6 +314,7 @@ class Peers:
             encrypted=stream.tls is not None and asked.tls is not None,
             srvSecure=place.target.security == "secure",
             addressSecure=place.security == "secure",
+            shortcut=same,
         )
         proofs = [*(await self._proofs(stream, remote)), proof]
         return decide(remote, proofs, self.policies.of(remote), stream.tls)
@@ -412,10 +446,8 @@ class Peers:
 
         @raise StanzaError: it can't be done.
         """
-        endpoint = await self._resolver.endpoint(place) if self.policies.of(remote).prooftypes & DANE else None
-        if endpoint is not None and not endpoint.mayConnect and self._resolver.trusted:
-            reason = "The DNS keeps something from us that it should say about the other server."
-            raise StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, reason)
+        endpoint = await self._endpoint(place, remote)
+        self._checkReachable(endpoint)
         must = self.requiresTLS(remote) or (endpoint is not None and needsTLS(remote, endpoint))
         try:
             return await self._try(local, remote, place, endpoint, True)
@@ -424,8 +456,26 @@ class Peers:
                 raise
         return await self._try(local, remote, place, endpoint, False)
 
+    async def _endpoint(self, place: Place, remote: str) -> Endpoint | None:
+        """What the DNS says of the certificate at a place; None if the policy has no use for that."""
+        wanted = self.policies.of(remote).prooftypes & DANE_PROOFTYPES
+        return await self._resolver.endpoint(place) if wanted else None
+
+    def _checkReachable(self, endpoint: Endpoint | None) -> None:
+        """
+        Whether a place may be connected to.
+
+        @raise StanzaError: the DNS keeps from us what it should say about it (RFC 7673 section 3.3).
+        """
+        if endpoint is not None and not endpoint.mayConnect and self._resolver.trusted:
+            raise StanzaError(
+                StanzaCondition.REMOTE_SERVER_NOT_FOUND,
+                f"The DNS keeps the TLSA records of the other server from us: {endpoint.problem}.",
+            )
+
     async def _try(self, local: str, remote: str, place: Place, endpoint: Any, tryTLS: bool) -> OutgoingStream:
         connection = DialledConnection(self._dialled, self, self._peerTLS, local, remote, place, endpoint, tryTLS)
+        connection.socketOptions = self.socketOptions
         self._reactor.connectTCP(place.address, place.target.port, Dialling(connection), CONNECT_SECONDS)
         try:
             stream = await connection.ready
@@ -457,13 +507,17 @@ class Peers:
         """See L{xmppd.stream.s2s.Premises}."""
         self._exchange.returned(stanza)
 
-    def ended(self, stream: ServerStream) -> None:
+    def resigned(self, stream: ServerStream) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
-        self.streams.discard(stream)
         for pair in [pair for pair, each in self._outgoing.items() if each is stream]:
             del self._outgoing[pair]
         for local, remote in stream.spoken:
             self._exchange.disconnected(local, remote, stream)
+
+    def ended(self, stream: ServerStream) -> None:
+        """See L{xmppd.stream.s2s.Premises}."""
+        self.streams.discard(stream)
+        self.resigned(stream)
 
     # --- time
 
@@ -475,9 +529,9 @@ class Peers:
         now = self.clock.seconds()
         for stream in tuple(self.streams):
             silent = now - stream.used
-        connection.socketOptions = self.socketOptions
             if silent > SWEEP_SECONDS:
                 stream.rest()
+            self._renewal.look(stream, now)
             if stream.direction != "out" or not isinstance(stream, OutgoingStream) or not stream.opened.called:
                 continue
             patience = self.idleSeconds if stream.spoken else VERIFYING_SECONDS
@@ -501,6 +555,11 @@ class Peers:
         for connection in tuple(self.connections):
             connection.abortConnection()
         self._resolver.stop()
+
+
+def certificateOn(stream: ServerStream) -> bytes | None:
+    """DER of the certificate that the peer has shown, or None. It can't change on a stream: nobody renegotiates."""
+    return stream.tls.peerCertificate if stream.tls is not None else None
 
 
 def shownOn(stream: ServerStream) -> tuple[bytes, ...]:

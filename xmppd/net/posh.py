@@ -3,8 +3,9 @@ Fetches the documents in which domains name the certificates of their XMPP serve
 
 Strangers decide where we go: first to the web server of a domain that they name, then wherever that sends us. So only
 HTTPS is spoken, with the certificate checked; only to port and address that the reference may name
-(L{xmppd.trust.posh.checkedURL}); and never to an address that isn't on the public Internet, whatever the DNS says of
-the name. Documents, redirects and time have bounds; what was learnt, or that there was nothing, is kept for a while.
+(L{xmppd.trust.posh.checkedURL}); and, unless the configuration has it otherwise, never to an address that isn't on the
+public Internet, whatever the DNS says of the name. Documents, redirects and time have bounds; what was learnt, or that
+there was nothing, is kept for a while.
 """
 
 from __future__ import annotations
@@ -68,12 +69,15 @@ class Places:
     @ivar isPublic: says which addresses we go to.
     """
 
-    def __init__(self, reactor: Any, resolver: Resolver, authorities: Path | None = None) -> None:
+    def __init__(
+        self, reactor: Any, resolver: Resolver, authorities: Path | None = None, private: bool = False
+    ) -> None:
         """
         @param authorities: file of those who vouch for web servers; the system's if None.
+        @param private: whether to go to addresses that aren't on the public Internet, too.
         """
         self.connect: Callable[[str, int], Any] = self._endpoint
-        self.isPublic = isPublic
+        self.isPublic: Callable[[str], bool] = (lambda address: True) if private else isPublic
         self._clock: IClock = reactor
         self._reactor = reactor
         self._resolver = resolver

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -56,15 +56,22 @@ class Answer:
     @ivar records: the payloads of the records of the type asked for; empty if there is no such name or record.
     @ivar security: how far that can be believed; also of an empty answer.
     @ivar exists: whether there is such a name at all.
+    @ivar until: when the first of the records expires, in seconds since the epoch; a resolver that validates lets none
+        outlive its signature (RFC 4035 section 5.3.3). None if that isn't known.
+    @ivar problem: why there is no answer, or none that can be true, in words.
     """
 
     records: tuple[Any, ...] = ()
     security: Security = Security.INSECURE
     exists: bool = True
+    until: float | None = None
+    problem: str = ""
 
+    @property
+    def failed(self) -> bool:
+        """Whether there was no answer, or none that can be true."""
+        return self.security is Security.FAILED
 
-FAILED: Final = Answer((), Security.FAILED)
-"""There was no answer, or none that can be true."""
 
 TLSA: Final = 52
 """The type of TLSA records (RFC 6698)."""
@@ -81,12 +88,14 @@ class Target:
     @ivar host: a host name as ASCII, or an address.
     @ivar direct: whether it speaks TLS from the first byte.
     @ivar security: how far the answer that names it can be believed.
+    @ivar until: when that expires, in seconds since the epoch, or None.
     """
 
     host: str
     port: int
     direct: bool = False
     security: Security = Security.INSECURE
+    until: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +105,23 @@ class Place:
 
     @ivar target: what it is an address of.
     @ivar security: how far that can be believed.
+    @ivar until: when that expires, in seconds since the epoch, or None.
     """
 
     target: Target
     address: str
     security: Security = Security.INSECURE
+    until: float | None = field(default=None, compare=False)
 
 
 class _Datagrams(dns.DNSDatagramProtocol):
-    """Queries that ask for the AD bit (RFC 6840 section 5.7)."""
+    """Queries that ask for the AD bit (RFC 6840 section 5.7), or for what fails validation, too (RFC 4035 3.2.2)."""
 
     noisy = False
 
     def writeMessage(self, message: Any, address: Any) -> None:
         """See L{dns.DNSDatagramProtocol}."""
-        message.authenticData = 1
+        message.authenticData, message.checkingDisabled = self.controller.bits
         super().writeMessage(message, address)
 
 
@@ -119,7 +130,7 @@ class _Stream(dns.DNSProtocol):
 
     def writeMessage(self, message: Any) -> None:
         """See L{dns.DNSProtocol}."""
-        message.authenticData = 1
+        message.authenticData, message.checkingDisabled = self.controller.bits
         super().writeMessage(message)  # type: ignore[no-untyped-call]
 
 
@@ -132,9 +143,17 @@ class _Factory(client.DNSClientFactory):
 
 
 class _Client(client.Resolver):
-    """Twisted's resolver, whose answers say whether they are authentic."""
+    """
+    Twisted's resolver, whose answers say whether they are authentic.
 
-    def __init__(self, servers: Sequence[tuple[str, int]] | None, reactor: Any) -> None:
+    @ivar bits: AD and CD of the queries.
+    """
+
+    def __init__(self, servers: Sequence[tuple[str, int]] | None, reactor: Any, checking: bool = True) -> None:
+        """
+        @param checking: whether the resolver that is asked is to check signatures.
+        """
+        self.bits = (1, 0) if checking else (0, 1)
         file = None if servers else SYSTEM
         given = list(servers or ())
         super().__init__(file, given, TIMEOUTS, reactor)  # type: ignore[no-untyped-call]
@@ -191,6 +210,7 @@ class Resolver:
         self._reactor = reactor
         self._servers = servers
         self._client: Any = None
+        self._unchecked: Any = None
         self._trusted = trusted
         self._draw = draw
 
@@ -209,9 +229,10 @@ class Resolver:
 
     def stop(self) -> None:
         """Be done."""
-        if self._client is not None:
-            self._client.stop()
-            self._client = None
+        for each in (self._client, self._unchecked):
+            if each is not None:
+                each.stop()
+        self._client = self._unchecked = None
 
     async def lookup(self, name: str, type: int) -> Answer:
         """
@@ -227,10 +248,27 @@ class Resolver:
             raise LookupFailed(f"the DNS doesn't answer about {name}") from problem
         if message.rCode not in (dns.OK, dns.ENAME):
             reason = _CODES.get(message.rCode, f"code {message.rCode}")
+            if message.rCode == dns.ESERVER and self.trusted and await self._answersUnchecked(name, type):
+                raise LookupFailed(
+                    f"what the DNS says about {name} doesn't stand up to DNSSEC: it is forged, or its zone is signed"
+                    " wrongly or not any more"
+                )
             raise LookupFailed(f"the DNS has a problem with {name} ({reason})")
         records = tuple(each.payload for each in message.answers if each.type == type)
         security = securityOf(True, bool(message.authenticData), self.trusted)
-        return Answer(records, security, message.rCode == dns.OK)
+        lives = [each.ttl for each in (message.answers or message.authority)]
+        until = self._reactor.seconds() + min(lives) if lives else None
+        return Answer(records, security, message.rCode == dns.OK, until)
+
+    async def _answersUnchecked(self, name: str, type: int) -> bool:
+        """Whether there is an answer that the resolver keeps from us as it fails validation; for explanations only."""
+        if self._unchecked is None:
+            self._unchecked = _Client(self._servers, self._reactor, False)
+        try:
+            message = await self._unchecked._lookup(name.encode("ascii"), dns.IN, type, None)
+        except Exception:
+            return False
+        return message.rCode in (dns.OK, dns.ENAME)
 
     # --- where a domain is
 
@@ -250,23 +288,24 @@ class Resolver:
         found = [(each, False) for each in _there(plain)] + [(each, True) for each in _there(direct)]
         if found:
             return [
-                Target(_hostOf(record), record.port, isDirect, (direct if isDirect else plain).security)
+                Target(_hostOf(record), record.port, isDirect, answer.security, answer.until)
                 for record, isDirect in ordered(found, self._draw)[:TARGETS]
+                for answer in (direct if isDirect else plain,)
             ]
         if plain.records or direct.records:
             raise NoService(f"{domain} says that it has no server for XMPP")
-        if plain is FAILED and self.trusted:
+        if plain.failed and self.trusted:
             # Somebody could keep the records from us, and they might say more than where to go (RFC 7673 section 3.1).
-            raise NoService(f"the DNS doesn't say where the server of {domain} is")
+            raise NoService(f"the DNS doesn't say where the server of {domain} is: {plain.problem}")
         # RFC 6120 section 3.2.1: only if there is no word about it at all.
-        return [Target(name, PORT, False, plain.security)]
+        return [Target(name, PORT, False, plain.security, plain.until)]
 
     async def _asked(self, name: str, type: int) -> Answer:
         """Records, or that there is no answer."""
         try:
             return await self.lookup(name, type)
-        except LookupFailed:
-            return FAILED
+        except LookupFailed as problem:
+            return Answer((), Security.FAILED, problem=str(problem))
 
     async def places(self, target: Target) -> list[Place]:
         """
@@ -279,13 +318,13 @@ class Resolver:
             return [Place(target, literal)]
         six, four = await both(self._asked(target.host, dns.AAAA), self._asked(target.host, dns.A))
         found = [
-            Place(target, str(ip_address(record.address)), answer.security)
+            Place(target, str(ip_address(record.address)), answer.security, answer.until)
             for place in range(ADDRESSES)
             for answer in (six, four)
             for record in answer.records[place : place + 1]
         ]
         if not found:
-            raise NoService(f"{target.host} has no address")
+            raise NoService(six.problem or four.problem or f"{target.host} has no address")
         return found
 
     async def endpoint(self, place: Place) -> Endpoint:
@@ -300,7 +339,16 @@ class Resolver:
                 records.append(TLSARecord.parse(each.data))
             except ValueError:
                 continue
-        return Endpoint(target.host, target.port, target.security, place.security, tlsa.security, tuple(records))
+        return Endpoint(
+            target.host,
+            target.port,
+            target.security,
+            place.security,
+            tlsa.security,
+            tuple(records),
+            earliest(target.until, place.until, tlsa.until),
+            tlsa.problem,
+        )
 
     async def endpoints(self, domain: str) -> list[Endpoint]:
         """What the DNS says of all places of a domain; nothing if it has none."""
@@ -315,6 +363,11 @@ class Resolver:
 
 
 _CODES: Final = {dns.EFORMAT: "format error", dns.ESERVER: "server failure", dns.EREFUSED: "refused"}
+
+
+def earliest(*times: float | None) -> float | None:
+    """The first of several times, of which some may not be known."""
+    return min((each for each in times if each is not None), default=None)
 
 
 async def both(one: Any, other: Any) -> tuple[Any, Any]:

@@ -127,6 +127,8 @@ class Acknowledgements:
             raise StreamError(StreamCondition.UNDEFINED_CONDITION, "So much was never sent.")
         for _ in range(taken):
             self._forget()
+        if not self.kept:
+            self._stream.settled()
         if self.kept and self._asking is None:
             self._asking = self._stream.clock.callLater(ASK_SECONDS, self._ask)
 

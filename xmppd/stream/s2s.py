@@ -151,6 +151,9 @@ class Premises(Protocol):
     def returned(self, stanza: Stanza) -> None:
         """A stanza that was sent and has perhaps not arrived, when its stream has ended."""
 
+    def resigned(self, stream: ServerStream) -> None:
+        """The stream is going to end: nothing new is to be sent on it."""
+
     def ended(self, stream: ServerStream) -> None:
         """The stream is over; C{stream.failure} says why, if there is a reason."""
 
@@ -180,6 +183,7 @@ class ServerStream:
     @ivar mechanism: how the first pair was authorised: "EXTERNAL", "dialback", or None.
     @ivar bidi: whether it is agreed that the stream is used in both directions.
     @ivar failure: why it has ended, if there is a reason that senders may be told.
+    @ivar retiring: whether it makes way for another stream; see L{retire}.
     @ivar session: always None; servers have no sessions.
     """
 
@@ -202,6 +206,7 @@ class ServerStream:
         self.spoken: set[tuple[str, str]] = set()
         self.failure: StanzaError | None = None
         self.closed = False
+        self.retiring = False
         self.bytesIn = 0
         self.stanzasIn = 0
         self.stanzasOut = 0
@@ -209,6 +214,8 @@ class ServerStream:
         self.dialback = Dialback(self)
         self.acks = Acknowledgements(self)
         self._headerSent = False
+        self._ending = False
+        self._patience: IDelayedCall | None = None
         self._waits = 0
         self._backlog: list[Event] = []
         self._backlogError: StreamError | None = None
@@ -451,8 +458,8 @@ class ServerStream:
         self.fail(StanzaError(kind, f"The other server has ended the stream: {condition[:50] or 'no reason given'}."))
 
     def write(self, data: bytes) -> None:
-        """Send bytes."""
-        if not self.closed:
+        """Send bytes; behind the end of our stream nothing may follow (RFC 6120 section 4.4)."""
+        if not self.closed and not self._ending:
             self.transport.write(data)
 
     def transmit(self, stanza: Stanza) -> None:
@@ -495,6 +502,35 @@ class ServerStream:
         self.failure = self.failure or failure
         self.close(error)
 
+    def retire(self, reason: str) -> None:
+        """
+        End the stream without losing anything: other streams carry its pairs from now on; what was sent is given time
+        to be acknowledged; and what the peer has sent before it hears of the end is still taken (RFC 6120 section 4.4).
+
+        @param reason: in words, for the log.
+        """
+        if self.closed or self.retiring:
+            return
+        self.retiring = True
+        log.info(
+            "s2s retired: local={local} remote={remote} reason={reason} address={address} stream={id}",
+            local=self.local,
+            remote=self.remote,
+            reason=reason,
+            address=self.address,
+            id=self.id,
+        )
+        self._patience = self.clock.callLater(self.premises.limits.answerSeconds, self.close)
+        self.premises.resigned(self)
+        self.settled()
+
+    def settled(self) -> None:
+        """Nothing that was sent waits to be acknowledged; if the stream makes way for another, it ends now."""
+        if self.retiring and not self.acks.kept and not self._ending:
+            self.acks.answer()
+            self.write(b"</stream:stream>")
+            self._ending = True
+
     def close(self, error: StreamError | None = None) -> None:
         """Send an error if there is one, end the stream, close the connection (RFC 6120 section 4.4)."""
         if self.closed:
@@ -509,7 +545,7 @@ class ServerStream:
                 id=self.id,
             )
             self.failure = self.failure or StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, str(error))
-        if self._parser is not None:
+        if self._parser is not None and not self._ending:
             if not self._headerSent:
                 self._sendHeader()
             self.acks.answer()
@@ -534,6 +570,8 @@ class ServerStream:
         self._backlog = []
         self.receive = self._ignore
         self._cancelDeadline()
+        if self._patience is not None and self._patience.active():
+            self._patience.cancel()
         if self.failure is None:
             self.failure = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "The stream has ended.")
         self.dialback.ended(self.failure)

@@ -126,7 +126,8 @@ def asciiDomain(domain: str) -> str:
             rest = idna.encode(rest, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise ValueError(f"not a domain: {error}") from None
-    if not rest or len(rest) > 253 or not re.fullmatch(r"[a-z0-9_.:\[\]-]+", rest):
+    fits = len(rest) <= 253 and all(0 < len(label) <= 63 for label in rest.split("."))
+    if not fits or not re.fullmatch(r"[a-z0-9_.:\[\]-]+", rest):
         raise ValueError("not a domain")
     return prefix + rest
 

@@ -40,6 +40,7 @@ from xmppd.trust.certificatefacts import (
     publicKeyInfo,
     shown,
     shownNames,
+    timestamp,
 )
 from xmppd.trust.certificates import asciiDomain
 from xmppd.trust.pkix import MAX_CHAIN, NameMatch, countingNames, matchNames, usableForTLS
@@ -226,6 +227,7 @@ class Endpoint:
     @ivar tlsa: the security of the answer for its TLSA records; FAILED if it couldn't be had.
     @ivar records: the TLSA records.
     @ivar until: when the first of these answers expires, in seconds since the epoch; None if that isn't known.
+    @ivar problem: why the TLSA records couldn't be had, in words.
     """
 
     host: str
@@ -235,6 +237,7 @@ class Endpoint:
     tlsa: Security = Security.INSECURE
     records: tuple[TLSARecord, ...] = ()
     until: float | None = None
+    problem: str = ""
 
     @property
     def mayConnect(self) -> bool:
@@ -325,7 +328,7 @@ def _whyNone(domain: str, endpoints: Sequence[Endpoint]) -> Iterable[str]:
         elif endpoint.address is not Security.SECURE:
             yield f"the address of {where} isn't secure by DNSSEC"
         elif endpoint.tlsa is Security.FAILED:
-            yield f"the TLSA records of {where} couldn't be had"
+            yield f"the TLSA records of {where} couldn't be had" + (f": {endpoint.problem}" if endpoint.problem else "")
         elif not endpoint.records:
             yield f"{where} has no TLSA records"
         elif endpoint.tlsa is not Security.SECURE:
@@ -372,13 +375,16 @@ def _proveAuthority(domain: str, endpoint: Endpoint, record: TLSARecord, chain: 
     problems = []
     for anchor in anchors:
         try:
-            match = _matchPath(domain, targets, _checkedPath(chain, anchor, now))
+            path = _checkedPath(chain, anchor, now)
+            match = _matchPath(domain, targets, path)
         except _NoPath as problem:
             problems.append(str(problem))
             continue
         what = f"the authority {shown(nameText(load(anchor), 'subject'))}"
         named = f"the certificate names {shown(match.name)} ({match.kind})"
-        return held(Prooftype.DANE_TA, *_reasons(endpoint, record, what), named, until=endpoint.until)
+        valid = min(timestamp(each.not_valid_after_utc) for each in path)
+        until = valid if endpoint.until is None else min(valid, endpoint.until)
+        return held(Prooftype.DANE_TA, *_reasons(endpoint, record, what), named, until=until)
     return failed(Prooftype.DANE_TA, *problems)
 
 

@@ -97,17 +97,6 @@ def sameCertificate(originating: bytes | None, authoritative: bytes | None, doma
         return False
 
 
-def certificateSettles(proof: Proof, atHandshake: bytes | None, atResult: bytes | None) -> bool:
-    """
-    Whether a proof by certificate answers a key at once, "dialback without dialback" (XEP-0344 section 2.4).
-
-    @param proof: a proof for the domain that the key speaks for, not for another one on the same stream.
-    @param atHandshake: DER of the certificate that was proved.
-    @param atResult: DER of the certificate now (XEP-0344 section 3.3: it must not have changed since).
-    """
-    return proof.held and proof.prooftype.byCertificate and atHandshake is not None and atHandshake == atResult
-
-
 def proveDialback(
     domain: str,
     result: DialbackResult,

@@ -66,6 +66,9 @@ _STRENGTH: Final = {each: len(STRONGEST_FIRST) - 1 - index for index, each in en
 CERTIFICATE_PROOFTYPES: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA, Prooftype.PKIX, Prooftype.POSH})
 """Those that authenticate; what is left is weak identity (RFC 7590 section 3.4)."""
 
+DANE_PROOFTYPES: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA})
+"""Those that need a resolver that validates DNSSEC."""
+
 ANY_PROOFTYPE: Final = frozenset(Prooftype) - {Prooftype.NONE}
 """What a policy accepts by default: anything but nothing."""
 
