@@ -1173,7 +1173,6 @@ class INames(Interface):
     """
 
     config: Any = Attribute("L{xmppd.naming.NamesConfig} of the moment.")
-    counts: Mapping[tuple[str, str], int] = Attribute("How many verdicts were noted, by kind and action; not of ordinary names.")
 
     def action(kind: str) -> str:
         """What is done about names of a kind that may deceive: "allow", "warn" or "refuse"."""
@@ -1265,23 +1264,28 @@ class Invitation:
     @ivar username: the localpart that it is for and that is reserved meanwhile, or None for any.
     @ivar expires: seconds since the epoch.
     @ivar creator: bare JID of who made it, or empty.
+    @ivar anyway: whether the name is meant, whatever it looks like (XEP-0165).
     """
 
     id: str
     username: str | None
     expires: float
     creator: str = ""
+    anyway: bool = False
 
 
 class IInvitations(Interface):
     """Invitations to register at one host."""
 
     def create(
-        username: str | None = None, seconds: float | None = None, creator: str = ""
+        username: str | None = None, seconds: float | None = None, creator: str = "", anyway: bool = False
     ) -> Deferred[tuple[Invitation, str, str]]:
         """
         Make one; answers it, its token, and the C{xmpp:} URI to hand out. Fails with StanzaError: C{not-acceptable}
-        for a bad name, C{conflict} for one in use, C{resource-constraint} if too many are open.
+        for a bad name, C{conflict} for one in use, or one that looks like that where it is refused (XEP-0165),
+        C{resource-constraint} if too many are open.
+
+        @param anyway: the name is meant, whatever it looks like.
         """
 
     def open() -> Deferred[Sequence[Invitation]]:
@@ -1294,7 +1298,10 @@ class IInvitations(Interface):
         """The invitation that a stream has shown, before its login."""
 
     def reservation(username: str) -> Deferred[Invitation | None]:
-        """The open invitation that reserves a prepared localpart, or None."""
+        """
+        The open invitation that reserves a prepared localpart, or one that looks like it where such names are refused;
+        or None.
+        """
 
     def claim(invitation: Invitation) -> Deferred[bool]:
         """Begin to register with it; False if it was used or revoked meanwhile, or is being used."""

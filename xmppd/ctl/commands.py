@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = Logger(namespace="xmppd.control")
 
+XMPPCTL: Final = "xmppctl"
+"""Who makes accounts here, for the audit log."""
+
 CHAINS: Final = 50
 """Streams of a page in which each comes with all certificates."""
 
@@ -252,9 +255,12 @@ class Commands:
     async def userAdd(self, arguments: Arguments) -> dict[str, Any]:
         """Make an account."""
         host, jid = self._account(arguments)
+        anyway = arguments.get("anyway") is True
         try:
-            bare = await host.registrar.create(jid.local or "", textOf(arguments, "password"))
+            bare = await host.registrar.create(jid.local or "", textOf(arguments, "password"), None, XMPPCTL, anyway)
         except StanzaError as error:
+            if error.application:
+                raise CommandError(EX_DATAERR, deceptive(jid.bare, error)) from None
             if error.condition == StanzaCondition.CONFLICT:
                 line = f"{jid.bare} exists already; to change the password: xmppctl user passwd {jid.bare}"
                 raise CommandError(EX_DATAERR, line) from None
@@ -339,7 +345,13 @@ class Commands:
         if seconds is not None and (not isinstance(seconds, int | float) or not 0 < seconds < 1e10):
             raise CommandError(EX_DATAERR, "an invitation holds for more than no time")
         username = textOf(arguments, "username") if arguments.get("username") is not None else None
-        invitation, token, uri = await invitations.create(username, seconds)
+        try:
+            made = await invitations.create(username, seconds, "", arguments.get("anyway") is True)
+        except StanzaError as error:
+            if error.application:
+                raise CommandError(EX_DATAERR, deceptive(username or "", error)) from None
+            raise
+        invitation, token, uri = made
         log.info("xmppctl made the invitation {id} to {domain}", id=invitation.id, domain=domain)
         return {**invitationOf(invitation), "domain": domain, "token": token, "uri": uri}
 
@@ -356,6 +368,11 @@ class Commands:
             raise CommandError(EX_DATAERR, f"there is no invitation {id} to {domain}; see: xmppctl invite list")
         log.info("xmppctl revoked the invitation {id} to {domain}", id=id, domain=domain)
         return {"id": id, "domain": domain}
+
+
+def deceptive(name: str, error: StanzaError) -> str:
+    """Why a name isn't taken that looks like others (XEP-0165), and what to do."""
+    return f"{name}: {(error.text or '').rstrip('.')}; if it is meant all the same: --anyway"
 
 
 def invitationOf(invitation: Any) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class Demo:
         registrar = server.hosts[DOMAIN].registrar
         for name in ACCOUNTS:
             try:
-                await registrar.create(name, name)
+                await registrar.create(name, name, by="demo")
             except StanzaError as error:
                 if error.condition != StanzaCondition.CONFLICT:
                     raise

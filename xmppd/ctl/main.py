@@ -304,15 +304,19 @@ def password(fromStdin: bool, again: bool) -> str:
 stdinOption = click.option("--stdin", "fromStdin", is_flag=True, help="Read the password from standard input.")
 
 
+anywayOption = click.option("--anyway", is_flag=True, help="Whatever other names it looks like.")
+
+
 @user.command("add")
 @click.argument("jid")
 @stdinOption
+@anywayOption
 @asJSON
 @click.pass_obj
-def userAdd(target: Target, jid: str, fromStdin: bool, asJSON: bool) -> None:
+def userAdd(target: Target, jid: str, fromStdin: bool, anyway: bool, asJSON: bool) -> None:
     """Make an account."""
     client = target.client
-    answer = client.ask("user add", jid=jid, password=password(fromStdin, True))
+    answer = client.ask("user add", jid=jid, password=password(fromStdin, True), anyway=anyway)
     show(answer, asJSON, f"added {cell(answer['jid'])}")
 
 
@@ -427,12 +431,15 @@ domainOption = click.option("--domain", help="The domain, if more than one has i
 @domainOption
 @click.option("--user", "username", help="The user name that it is for, reserved meanwhile.")
 @click.option("--hours", type=click.FloatRange(0, 1e6, min_open=True), help="How long it holds.")
+@anywayOption
 @asJSON
 @click.pass_obj
-def inviteCreate(target: Target, domain: str | None, username: str | None, hours: float | None, asJSON: bool) -> None:
+def inviteCreate(
+    target: Target, domain: str | None, username: str | None, hours: float | None, anyway: bool, asJSON: bool
+) -> None:
     """Make an invitation and show its link, which can't be shown again."""
     seconds = None if hours is None else hours * 3600
-    answer = target.client.ask("invite create", domain=domain, username=username, seconds=seconds)
+    answer = target.client.ask("invite create", domain=domain, username=username, seconds=seconds, anyway=anyway)
     text = f"{cell(answer['uri'])}\nholds until {day(answer['expires'])} (UTC); id {cell(answer['id'])}"
     show(answer, asJSON, text)
 

@@ -218,7 +218,9 @@ class Registration:
         if not await invitations.claim(invitation):
             raise StanzaError(StanzaCondition.NOT_ALLOWED, "The invitation has been used.")
         try:
-            bare = await self._host.registrar.create(local, password)
+            chosen = invitation.username is not None  # by an administrator
+            by = (invitation.creator or "an invitation") if chosen else ""
+            bare = await self._host.registrar.create(local, password, None, by, chosen and invitation.anyway)
         except BaseException:
             await invitations.settle(invitation, False)
             raise

@@ -38,6 +38,7 @@ BATCH = 200
 
 ACCOUNT = forms.field("accountjid", type="jid-single", label="The address of the account", required=True)
 ACCOUNTS = forms.field("accountjids", type="jid-multi", label="The addresses of the accounts", required=True)
+ANYWAY = forms.field("anyway", type="boolean", label="Whatever other names it looks like")
 PASSWORD = forms.field("password", type="text-private", label="The password for this account", required=True)
 
 
@@ -105,7 +106,8 @@ class Administration:
         password = forms.first(values, "password") or ""
         if values.get("password-verify", (password,)) != (password,):
             raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "The passwords differ.")
-        await self._host.registrar.create(jid.local or "", password, request)
+        anyway = forms.truth(forms.first(values, "anyway"))
+        await self._host.registrar.create(jid.local or "", password, request, request.sender.bare, anyway)
         return CommandResult(note="The account was made.")
 
     async def deleteUser(self, request: Request, values: Values) -> CommandResult:
@@ -280,7 +282,7 @@ def join(host: IHost) -> None:
     )
     said = forms.field("announcement", type="text-multi", label="Announcement", required=True)
     commands = [
-        _command("add-user", "Add a user", admin.addUser, ACCOUNT, PASSWORD, again),
+        _command("add-user", "Add a user", admin.addUser, ACCOUNT, PASSWORD, again, ANYWAY),
         _command("change-user-password", "Change a user's password", admin.changeUserPassword, ACCOUNT, PASSWORD),
         _command("delete-user", "Delete users", admin.deleteUser, ACCOUNTS),
         _command("disable-user", "Disable users", admin.disableUser, ACCOUNTS),

@@ -25,10 +25,12 @@ from zope.interface import implementer
 
 from xmppd.hooks import Command, CommandAnswer, CommandForm, CommandResult, Feature, Option, Spec
 from xmppd.ixmppd import IClientStream, IHost, IInvitations, Invitation, IStreamFeature, Request, StoreUnavailable
+from xmppd.naming import REFUSE
 from xmppd.wire import forms, ns
 from xmppd.wire.dates import dateTime
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import parse
+from xmppd.wire.lookalikes import firstAlike
 from xmppd.wire.stanza import Stanza
 
 NAME = "xep0445_preauth"
@@ -46,6 +48,8 @@ MOST_OPEN = 1000
 
 DAY = 86_400.0
 """Seconds. Expired invitations are kept for a day, for those who showed them in time and have not registered yet."""
+
+ANYWAY = forms.field("anyway", type="boolean", label="Whatever other names it looks like")
 
 log = Logger(namespace="xmppd.features.invitations")
 
@@ -72,35 +76,40 @@ class Invitations:
     # --- made, listed, revoked
 
     def create(
-        self, username: str | None = None, seconds: float | None = None, creator: str = ""
+        self, username: str | None = None, seconds: float | None = None, creator: str = "", anyway: bool = False
     ) -> Deferred[tuple[Invitation, str, str]]:
         """See L{IInvitations}."""
-        return Deferred.fromCoroutine(self._create(username, seconds, creator))
+        return Deferred.fromCoroutine(self._create(username, seconds, creator, anyway))
 
     async def _create(
-        self, username: str | None, seconds: float | None, creator: str
+        self, username: str | None, seconds: float | None, creator: str, anyway: bool
     ) -> tuple[Invitation, str, str]:
         host = self._host
         kept = await self._kept()
         if sum(self._isOpen(each) for each in kept) >= MOST_OPEN:
             raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "Too many invitations are open.")
         if username is not None:
-            username = await self._reservable(username, kept)
+            username = await self._reservable(username, kept, creator or "an invitation", anyway)
         if seconds is None:
             seconds = host.option(NAME, "days") * DAY
         token = host.entropy.token(20)
-        invitation = Invitation(idOf(token), username, host.clock.seconds() + seconds, creator)
+        invitation = Invitation(idOf(token), username, host.clock.seconds() + seconds, creator, anyway)
         await host.facts.put(host.domain, KIND, invitation.id, _toBytes(invitation))
         return invitation, token, registrationURI(host.domain, username, token)
 
-    async def _reservable(self, username: str, kept: Sequence[Invitation]) -> str:
-        """The localpart to reserve, if nobody has it yet."""
-        bare = self._host.registrar.prepare(username)
-        local = bare.rpartition("@")[0]
-        reserved = any(each.username == local and self._isOpen(each) for each in kept)
-        if reserved or await self._host.accounts.get(bare) is not None:
-            raise StanzaError(StanzaCondition.CONFLICT, "The name is taken.")
+    async def _reservable(self, username: str, kept: Sequence[Invitation], by: str, anyway: bool) -> str:
+        """The localpart to reserve, if nobody has it yet, or one that looks like it."""
+        local = await self._host.registrar.check(username, by, anyway)
+        if self._reserving(local, [each for each in kept if self._isOpen(each)], anyway) is not None:
+            raise StanzaError(StanzaCondition.CONFLICT, "The name, or one that it looks like, is taken.")
         return local
+
+    def _reserving(self, local: str, open: Sequence[Invitation], anyway: bool = False) -> Invitation | None:
+        """The one of several that reserves a name: it is for it, or for one that it looks like (XEP-0165)."""
+        names = {each.username: each for each in open if each.username is not None}
+        if anyway or self._host.names.action("account") != REFUSE:
+            return names.get(local)
+        return names.get(firstAlike(local, names) or "")
 
     def _isOpen(self, invitation: Invitation) -> bool:
         return invitation.expires > self._host.clock.seconds()
@@ -153,10 +162,7 @@ class Invitations:
     def reservation(self, username: str) -> Deferred[Invitation | None]:
         """See L{IInvitations}."""
 
-        def found(invitations: Sequence[Invitation]) -> Invitation | None:
-            return next((each for each in invitations if each.username == username), None)
-
-        return self.open().addCallback(found)
+        return self.open().addCallback(lambda invitations: self._reserving(username, invitations))
 
     def claim(self, invitation: Invitation) -> Deferred[bool]:
         """See L{IInvitations}."""
@@ -186,12 +192,12 @@ class Invitations:
 
 def _toBytes(invitation: Invitation) -> bytes:
     kept = {"username": invitation.username, "expires": invitation.expires, "creator": invitation.creator}
-    return json.dumps(kept).encode()
+    return json.dumps({**kept, "anyway": True} if invitation.anyway else kept).encode()
 
 
 def _fromBytes(id: str, data: bytes) -> Invitation:
     kept = json.loads(data)
-    return Invitation(id, kept["username"], kept["expires"], kept["creator"])
+    return Invitation(id, kept["username"], kept["expires"], kept["creator"], kept.get("anyway", False))
 
 
 def safeForPasswords(host: IHost, stream: IClientStream) -> bool:
@@ -250,6 +256,7 @@ class CreateAccount:
     form = forms.form(
         "form",
         forms.field("username", type="text-single", label="User name; leave it empty to let them choose"),
+        ANYWAY,
         title="Invite somebody to register",
     )
 
@@ -264,7 +271,8 @@ class CreateAccount:
         if values is None:
             return CommandForm(self.form)
         username = forms.first(values, "username")
-        invitation, token, uri = await self._invitations.create(username, None, request.sender.bare)
+        anyway = forms.truth(forms.first(values, "anyway"))
+        invitation, token, uri = await self._invitations.create(username, None, request.sender.bare, anyway)
         fields = [forms.field("uri", uri, type="text-single")]
         page = self._host.option(NAME, "landing_page")
         if page:

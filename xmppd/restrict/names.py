@@ -13,8 +13,7 @@ and the fact is written last, so that a crash in between only means to begin aga
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -38,6 +37,9 @@ BATCH: Final = 500
 
 TOLD: Final = 5
 """How many look-alikes are named in the log and in errors."""
+
+LABELS: Final = ("host", "kind", "action")
+"""By what verdicts are counted."""
 
 LOOKS_ALIKE: Final = "look-alike"
 IS_PROTECTED: Final = "protected"
@@ -72,11 +74,7 @@ _SAID: Final = {
 
 @implementer(INames)
 class Names:
-    """
-    See L{INames}.
-
-    @ivar counts: see L{INames}.
-    """
+    """See L{INames}."""
 
     def __init__(self, host: IHost, ours: Callable[[], Iterable[str]] | None = None) -> None:
         """
@@ -87,7 +85,6 @@ class Names:
         self._known: tuple[object, ...] = ()
         self._protected = NameIndex()
         self._domains = NameIndex()
-        self.counts: Mapping[tuple[str, str], int] = Counter()
 
     @property
     def config(self) -> NamesConfig:
@@ -201,8 +198,8 @@ class Names:
         """See L{INames}."""
         if not verdict.reasons:
             return
-        counts: Any = self.counts
-        counts[verdict.kind, verdict.action] += 1
+        tally = self._host.counters.tally("names", "Names that may deceive, by what became of them.", *LABELS)
+        tally.add(self._host.domain, verdict.kind, verdict.action)
         about = " ".join(f"{key}={value!r}" for key, value in sorted(facts.items()))
         audit.info(
             "name: host={host} kind={kind} name={name} action={action} reasons={reasons} alike={alike} {about}",
