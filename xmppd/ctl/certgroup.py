@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xmppd.ctl.exits import EX_CONFIG, EX_USAGE
+from xmppd.ctl.exits import EX_USAGE, complain
 from xmppd.ctl.line import Commands, Target, asJSON, loaded, show, usable
 from xmppd.ctl.logs import printable
 
@@ -113,14 +113,14 @@ def _domain(text: str) -> str:
 
 
 def _configured(target: Target) -> Configuration | None:
-    """The configuration that is meant; None if there is none, where one isn't needed."""
+    """The configuration that is meant; None, and a complaint, if there is none, where one isn't needed."""
     from xmppd.ctl.socket import CommandError
 
     try:
         return loaded(target)
     except CommandError as error:
-        if error.status != EX_CONFIG or target.config.exists():
-            raise
+        if target.config.exists():
+            complain(*(f"without the configuration: {line}" for line in str(error).splitlines()), program="xmppctl")
         return None
 
 
