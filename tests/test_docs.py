@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -136,3 +137,18 @@ class PagesTests(SynchronousTestCase):
         """What tools read of the project is TOML."""
         with (ROOT / "pyproject.toml").open("rb") as file:
             self.assertIn("build-system", tomllib.load(file))
+
+
+class TutorialTests(SynchronousTestCase):
+    """The page about writing features."""
+
+    def test_code(self) -> None:
+        """What it quotes is in the feature, or in its tests."""
+        page = (ROOT / "docs" / "features.rst").read_text()
+        sources = ("xmppd/features/xep0076_evil.py", "tests/features/test_xep0076_evil.py")
+        code = "\n".join((ROOT / each).read_text() for each in sources)
+        quoted = re.findall(r"^\.\. code:: python\n\n((?:(?:    .*)?\n)+)", page, re.MULTILINE)
+        self.assertGreater(len(quoted), 10)
+        for each in quoted:
+            lines = textwrap.dedent(each).strip("\n")
+            self.assertTrue(lines in code or textwrap.indent(lines, "    ") in code, each)
