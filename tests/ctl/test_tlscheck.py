@@ -4,12 +4,20 @@ C{xmppctl check tls}: a real server of ours, asked through real sockets; and bad
 
 from __future__ import annotations
 
+import datetime
+import json
+import shutil
 import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import Any
+from unittest import SkipTest
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -19,6 +27,7 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from tests.ctl.servers import folderFor
 from tests.doubles import CountingEntropy
 from tests.marks import spec
+from tests.trust.authority import keyPEM, pem
 from xmppd.config import parse
 from xmppd.ctl.exits import EX_CONFIG, EX_TEMPFAIL
 from xmppd.ctl.tlscheck import checkTLS
@@ -39,6 +48,8 @@ s2s_tls = ["tcp:0:interface=127.0.0.1"]
 https = ["tcp:0:interface=127.0.0.1"]
 [tls]
 certificates = "certs"
+[web]
+strict_transport_days = 180
 [store]
 url = "memory:"
 [host."example.org"]
@@ -163,6 +174,79 @@ class BadTests(SynchronousTestCase):
         facts, problem = probe(Door("listen.s2s", "127.0.0.1", port, "example.org"))
         self.assertIn("listen.s2s", problem or "")
         self.assertIsNone(facts.plaintext)
+
+
+WEAK = ("-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1", "-max_protocol", "TLSv1.2", "-client_renegotiation",
+        "-sigalgs", "ECDSA+SHA256:ECDSA+SHA1:RSA+SHA256:RSA+SHA1", "-groups", "P-521:P-256:P-224:P-192")  # fmt: skip
+
+
+class OpenSSLTests(SynchronousTestCase):
+    """A server that isn't ours, of OpenSSL's command line tool, with what is wrong with it switched on."""
+
+    def serve(self, *options: str) -> Door:
+        """Start one, and answer where it is."""
+        tool = shutil.which("openssl")
+        if tool is None:
+            raise SkipTest("there is no openssl; on Debian: apt-get install openssl")
+        folder = folderFor(self)
+        key = rsa.generate_private_key(65537, 2048)
+        now = datetime.datetime.now(datetime.UTC)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example.org")])
+        day = datetime.timedelta(1)
+        builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + 60 * day)
+        names = x509.SubjectAlternativeName([x509.DNSName("example.org")])
+        leaf = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+        (folder / "bad.pem").write_bytes(keyPEM(key) + pem(leaf))
+        command = [tool, "s_server", "-accept", "127.0.0.1:0", "-cert", str(folder / "bad.pem"), *options]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert process.stdin is not None and process.stdout is not None
+        for clean in (process.stdout.close, process.stdin.close, process.wait, process.kill):
+            self.addCleanup(clean)
+        for line in process.stdout:
+            if line.startswith(b"ACCEPT"):
+                return Door("listen.c2s_tls", "127.0.0.1", int(line.rpartition(b":")[2]), "example.org")
+        raise SkipTest("this openssl doesn't serve like that")
+
+    @spec("RFC 9325", "3.1.1", "3.5", "3.7", "3.8", "4.1", "4.2", "4.5")
+    def test_weak(self) -> None:
+        """Everything that is wrong with it is found, each with its paragraph, and the exit status says so."""
+        door = self.serve(*WEAK)
+        folder = folderFor(self)
+        makeCertificate(["example.org"], folder / "certs", time.time())
+        config = parse(CONFIGURATION, str(folder / "xmppd.toml"))
+        report = checkTLS(config, [{"option": door.option, "address": f"{door.host}:{door.port}"}])
+        self.assertEqual((report.problems, report.status), ((), EX_CONFIG))
+        bad = {
+            (str(each.grade), each.section, each.text)
+            for each in report.findings
+            if each.subject == f"listener {door.name}" and each.grade in (Grade.VIOLATION, Grade.WARNING)
+        }
+        sections = {section for _, section, _ in bad}
+        self.assertGreaterEqual(sections, {"3.1.1", "3.5", "3.7", "3.8", "4.1", "4.2"})
+        text = report.text(False)
+        for words in (
+            "TLSv1 is accepted (RFC 9325 section 3.1.1, MUST NOT)",
+            "TLSv1.1 is accepted (RFC 9325 section 3.1.1, MUST NOT)",
+            "TLSv1.3 isn't there (RFC 9325 section 3.1.1, SHOULD)",
+            "the suite AES128-SHA has no forward secrecy (RFC 9325 section 4.1, SHOULD NOT)",
+            "the suite ECDHE-RSA-AES128-SHA is in CBC mode (RFC 9325 section 4.2, SHOULD NOT)",
+            "doesn't authenticate the server by its certificate (RFC 9325 section 5.1, MUST NOT)",
+            "clients can renegotiate (RFC 9325 section 3.5, advice)",
+            "a server name that isn't served is accepted (RFC 9325 section 3.7, SHOULD)",
+            "is accepted (RFC 9325 section 3.8, SHALL)",
+            "it signs handshakes with SHA-1 (RFC 9325 section 4.5, MUST NOT)",
+        ):
+            self.assertIn(words, text)
+        found = json.loads(json.dumps(report.facts()))["findings"]
+        self.assertEqual(found[0]["grade"], "violation")
+        self.assertEqual(set(found[0]), {"grade", "section", "level", "subject", "text"})
+
+    def test_old(self) -> None:
+        """Versions that are over, which OpenSSL still has if it is told so twice."""
+        facts, problem = probe(self.serve("-tls1", "-cipher", "ALL:@SECLEVEL=0"))
+        # No proper handshake succeeds, so nothing is believed: that's a problem and no success.
+        self.assertIsNone(facts.versions)
+        self.assertIn("no handshake succeeds", problem or "")
 
 
 class ReportTests(SynchronousTestCase):

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
 from tests.trust.authority import DAY, NOW, Authority, curveKey, der, rsaKey
+from tests.trust.test_ocsp import ISSUER, LEAF, REVOKED, SAMPLE, demandingLeaf, response
 from xmppd.trust.audit import (
     VERSIONS,
     Finding,
@@ -44,6 +45,10 @@ GOOD = ListenerFacts(
     earlyData=False,
     refusesUnknownName=True,
     refusesUnknownALPN=True,
+    sha1=False,
+    truncatedHMAC=False,
+    ticketLife=7200,
+    stapled=b"",
     certificate=CERTIFICATE,
     domain=DOMAIN,
 )
@@ -131,6 +136,7 @@ class AuditTests(SynchronousTestCase):
             ({"groups": ("X25519MLKEM1024", "P-384")}, [(Grade.WARNING, "4.2.1")]),
             ({"contextLife": 8 * DAY}, [(Grade.VIOLATION, "3.4")]),
             ({"ticketLife": 10 * 3600}, [(Grade.WARNING, "3.4")]),
+            ({"signatures": ("ecdsa_secp256r1_sha256", "RSA+SHA1")}, [(Grade.VIOLATION, "4.5")]),
         ]
         for changes, expected in cases:
             self.assertEqual(bad(auditPolicy(replace(TLSPolicy(), **changes))), expected, changes)
@@ -181,12 +187,37 @@ class AuditTests(SynchronousTestCase):
             "refusesUnknownName": (False, Grade.WARNING, "3.7"),
             "refusesUnknownALPN": (False, Grade.VIOLATION, "3.8"),
             "earlyData": (True, Grade.VIOLATION, "3.10"),
+            "sha1": (True, Grade.VIOLATION, "4.5"),
+            "truncatedHMAC": (True, Grade.VIOLATION, "4.6"),
+            "ticketLife": (8 * 86_400, Grade.VIOLATION, "3.4"),
         }
         for fact, (value, grade, section) in cases.items():
             self.assertEqual(bad(auditListener(replace(direct, **{fact: value}), NOW)), [(grade, section)], fact)
+        web = replace(direct, service="https", strictTransport=False)
+        self.assertEqual(bad(auditListener(web, NOW)), [(Grade.WARNING, "3.2")])
         # With STARTTLS it is the stream's "to" that decides, not SNI and ALPN.
         self.assertEqual(bad(auditListener(replace(GOOD, refusesUnknownName=False, refusesUnknownALPN=False), NOW)), [])
         self.assertEqual(bad(auditListener(replace(GOOD, suites=("DES-CBC3-SHA",)), NOW)), [(Grade.WARNING, "4.1")])
+
+    @spec("RFC 9325", "7.5")
+    def test_staples(self) -> None:
+        """What is stapled is judged; that nothing is, is bad where there could be something."""
+        own, demanding = der(LEAF), der(demandingLeaf())
+        root = der(ISSUER.certificate)
+        cases = [
+            (own, root, b"", []),
+            (own, root, SAMPLE, []),
+            (own, b"", SAMPLE, [Grade.UNKNOWN]),
+            (own, root, b"junk", [Grade.WARNING]),
+            (own, root, response(REVOKED), [Grade.VIOLATION]),
+            (demanding, root, b"", [Grade.VIOLATION]),
+            (demanding, root, SAMPLE, [Grade.VIOLATION]),
+            (demanding, root, response(leaf=demandingLeaf()), []),
+        ]
+        for leaf, issuer, stapled, expected in cases:
+            facts = replace(GOOD, certificate=leaf, issuer=issuer, stapled=stapled)
+            found = [each.grade for each in auditListener(facts, NOW) if each.section == "7.5"]
+            self.assertEqual([grade for grade in found if grade is not Grade.OK], expected)
 
     def test_untried(self) -> None:
         """Nothing passes that wasn't tried."""
@@ -200,7 +231,9 @@ class AuditTests(SynchronousTestCase):
         self.assertEqual(tried, {"not tried: SSLv3 is refused"})
         for each in fields(ListenerFacts):
             if each.default is None and each.name != "versions":
-                found = bad(auditListener(replace(GOOD, direct=True, **{each.name: None}), NOW))
+                service = "https" if each.name == "strictTransport" else GOOD.service
+                changes: dict[str, Any] = {"service": service, "strictTransport": True, each.name: None}
+                found = bad(auditListener(replace(GOOD, direct=True, **changes), NOW))
                 self.assertEqual({grade for grade, _ in found}, {Grade.UNKNOWN}, each.name)
 
     @spec("RFC 9325", "3.2")

@@ -17,6 +17,8 @@ from xmppd.ctl.exits import EX_CONFIG, EX_TEMPFAIL
 from xmppd.ctl.tlsprobe import Door, doorsOf, probe
 from xmppd.trust.audit import Finding, Grade, ListenerFacts, audit, report
 from xmppd.trust.certificates import Certificate, findCertificate, loadCertificates
+from xmppd.trust.ocsp import mustStaple
+from xmppd.trust.staples import stapleProblem
 from xmppd.trust.tlspolicy import TLSPolicy
 
 _RANK: Final = {Grade.VIOLATION: 0, Grade.WARNING: 1, Grade.UNKNOWN: 2, Grade.OK: 3}
@@ -86,7 +88,18 @@ def checkTLS(
     own = {each: derOf(certificate) for each, certificate in certificates.items()}
     policy = TLSPolicy(clientAuthorities=config.tls.clientCa)
     findings: Iterable[Finding] = audit(policy, own, listeners, now)
-    return TLSReport((*_plaintext(config), *findings), tuple(problems))
+    staples = (each for certificate in certificates.values() for each in _staple(certificate, now))
+    return TLSReport((*_plaintext(config), *findings, *staples), tuple(problems))
+
+
+def _staple(certificate: Certificate, now: float) -> Iterable[Finding]:
+    """What is wrong with the OCSP response beside a certificate (RFC 9325 section 7.5)."""
+    problem = stapleProblem(certificate, now)
+    if problem is not None:
+        must = mustStaple(certificate.der)
+        grade, level = (Grade.VIOLATION, "MUST") if must else (Grade.WARNING, "SHOULD")
+        text = f"{problem.path.name} {problem.what}; {problem.remedy}"
+        yield Finding(grade, "7.5", level, f"certificate {certificate.domain}", text)
 
 
 def _plaintext(config: Configuration) -> Iterable[Finding]:

@@ -11,6 +11,7 @@ by about twenty connections, fewer than the server takes from one address in a m
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import sys
 import time
@@ -19,7 +20,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from xmppd.trust.audit import ListenerFacts
@@ -29,8 +29,10 @@ from xmppd.trust.hello import (
     EXTENDED_MASTER_SECRET,
     GROUPS,
     RENEGOTIATION_INFO,
+    SHA1_SIGNATURES,
     SMALL_GROUPS,
     SUITES,
+    TRUNCATED_HMAC,
     VERSIONS,
     Answer,
     clientHello,
@@ -38,7 +40,9 @@ from xmppd.trust.hello import (
     oldHello,
     readAnswer,
 )
-from xmppd.trust.openssl import maxEarlyData, setGroups
+from xmppd.trust.ocsp import StapleRecorder
+from xmppd.trust.openssl import maxEarlyData, setGroups, ticketLife
+from xmppd.trust.pkix import presentedChain
 
 STEP: Final = 4.0
 """How many seconds one connection may take."""
@@ -144,6 +148,8 @@ class Probe:
         self._until = seconds() + BUDGET
         self._plaintext: bool | None = False if door.direct else None
         self._alpn = SERVICES[door.option][2]
+        self._staples = StapleRecorder()
+        self._ticketLife: int | None = None
 
     def facts(self, nothing: ListenerFacts) -> ListenerFacts:
         """
@@ -151,7 +157,7 @@ class Probe:
 
         @raise NotReached: it doesn't shake hands properly, at first or in the end.
         """
-        certificate = self._certificate()
+        chain, stapled = self._certificate()
         versions, answers = self._versions()
         modern = answers.get("TLSv1.2")
         found = replace(
@@ -165,8 +171,15 @@ class Probe:
             renegotiationInfo=RENEGOTIATION_INFO in modern.extensions if modern else None,
             extendedMasterSecret=EXTENDED_MASTER_SECRET in modern.extensions if modern else None,
             earlyData=self._earlyData() if "TLSv1.3" in versions else False,
-            certificate=certificate,
+            sha1=self._hello(VERSIONS["TLSv1.2"], signatures=SHA1_SIGNATURES) is not None if modern else False,
+            truncatedHMAC=any(TRUNCATED_HMAC in answer.extensions for answer in answers.values()),
+            ticketLife=self._ticketLife,
+            certificate=chain[0],
+            issuer=chain[1] if len(chain) > 1 else b"",
+            stapled=stapled,
         )
+        if self._door.option == "listen.https":
+            found = replace(found, strictTransport=self._strictTransport())
         if self._door.direct:
             found = replace(
                 found,
@@ -178,17 +191,17 @@ class Probe:
 
     # --- questions
 
-    def _certificate(self) -> bytes:
-        """What it shows in a proper handshake."""
+    def _certificate(self) -> tuple[tuple[bytes, ...], bytes]:
+        """What it shows in a proper handshake, and the OCSP response that comes with it."""
         try:
             connection, sock = self._shake()
         except SSL.Error as error:
             raise NotReached(f"no handshake succeeds ({_reason(error)})") from None
         sock.close()
-        certificate: Any = connection.get_peer_certificate(as_cryptography=True)
-        if certificate is None:
+        chain = presentedChain(connection)
+        if not chain:
             raise NotReached("it shows no certificate")
-        return bytes(certificate.public_bytes(Encoding.DER))
+        return chain, self._staples.of(connection)
 
     def _versions(self) -> tuple[frozenset[str], dict[str, Answer]]:
         """The versions that it accepts, and for those before 1.3 what it has answered."""
@@ -248,6 +261,7 @@ class Probe:
         """Whether it lets a client of TLS 1.2 shake hands again."""
         connection, sock = self._shake(SSL.TLS1_2_VERSION)
         with sock:
+            self._noteTicket(connection)
             before = connection.total_renegotiations()
             try:
                 connection.renegotiate()
@@ -266,8 +280,33 @@ class Probe:
                 connection.recv(1)
             except (SSL.Error, OSError):
                 pass
+            self._noteTicket(connection)
             octets = maxEarlyData(connection)
             return None if octets is None else octets > 0
+
+    def _noteTicket(self, connection: SSL.Connection) -> None:
+        """Keep the longest life of a ticket that was seen."""
+        life = ticketLife(connection)
+        if life is not None:
+            self._ticketLife = max(life, self._ticketLife or 0)
+
+    def _strictTransport(self) -> bool:
+        """Whether an answer by HTTP says that there is to be nothing but HTTPS (RFC 6797 section 6.1)."""
+        connection, sock = self._shake()
+        with sock:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {asciiDomain(self._door.domain)}\r\n\r\n".encode())
+            head = bytearray()
+
+            def receive() -> None:
+                while b"\r\n\r\n" not in head and len(head) < MOST:
+                    head.extend(connection.recv(MOST))
+
+            try:
+                self._drive(connection, sock, receive)
+            except (SSL.Error, OSError):
+                pass
+            lines = bytes(head).partition(b"\r\n\r\n")[0].lower().split(b"\r\n")
+            return any(re.match(rb"strict-transport-security:.*max-age=\"?0*[1-9]", line) for line in lines)
 
     def _accepts(self, **how: Any) -> bool:
         """Whether a handshake succeeds."""
@@ -314,13 +353,11 @@ class Probe:
         if b"<proceed" not in _until(sock, (b">",)):
             raise NotReached("it offers STARTTLS and doesn't do it")
 
-    def _hello(
-        self, version: int, suites: Iterable[int] = tuple(SUITES), groups: Iterable[int] = (29, 23, 24, 25)
-    ) -> Answer | None:
-        """What it answers to a hello; None if it refuses."""
+    def _hello(self, version: int, suites: Iterable[int] = tuple(SUITES), **how: Any) -> Answer | None:
+        """What it answers to a hello (C{how}: see L{clientHello}); None if it refuses."""
         name = "" if _isAddress(self._door.domain) else asciiDomain(self._door.domain)
         with self._connect() as sock:
-            sock.sendall(clientHello(version, name, suites, groups, [self._alpn]))
+            sock.sendall(clientHello(version, name, suites, protocols=[self._alpn], **how))
             data = b""
             while len(data) < MOST:
                 try:
@@ -351,7 +388,9 @@ class Probe:
         context.set_max_proto_version(version or 0)
         if group and not setGroups(context, group):
             raise SSL.Error([("", "", "this machine doesn't have the group")])
+        context.set_ocsp_client_callback(self._staples.note)
         connection = SSL.Connection(context, None)
+        connection.request_ocsp()
         if name or not _isAddress(self._door.domain):
             connection.set_tlsext_host_name(asciiDomain(name or self._door.domain).encode("ascii"))
         connection.set_alpn_protos(list(protocols or [self._alpn]))

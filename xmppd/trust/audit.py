@@ -26,8 +26,12 @@ from xmppd.trust.certificatefacts import (
     shownTime,
     signatureWeakness,
 )
+from xmppd.trust.ocsp import OCSPStatus, examine, hasResponder, mustStaple
 from xmppd.trust.pkix import CLIENT, SERVER, matchNames
 from xmppd.trust.tlspolicy import TLSPolicy
+
+WEB: Final = "https"
+"""The service of web browsers."""
 
 WEEK: Final = 7 * 86_400
 SOON: Final = 14 * 86_400
@@ -71,7 +75,7 @@ class ListenerFacts:
     What a live listener does. C{None} means that it wasn't tried.
 
     @ivar name: which, for people.
-    @ivar service: "xmpp-client" or "xmpp-server".
+    @ivar service: "xmpp-client", "xmpp-server" or "https".
     @ivar direct: whether TLS begins at once, without STARTTLS.
     @ivar plaintext: whether one can go on without TLS.
     @ivar versions: the versions it accepts, by OpenSSL's names ("TLSv1.2"), of all in L{VERSIONS} that could be tried.
@@ -85,7 +89,13 @@ class ListenerFacts:
     @ivar earlyData: whether its tickets allow early data.
     @ivar refusesUnknownName: whether it ends the handshake for a server name that it doesn't serve.
     @ivar refusesUnknownALPN: whether it ends the handshake if none of the protocols offered is XMPP.
+    @ivar sha1: whether it signs handshakes with SHA-1 for who wants nothing else.
+    @ivar truncatedHMAC: whether it has that extension.
+    @ivar ticketLife: for how many seconds its tickets can be used; 0: there are none.
+    @ivar strictTransport: whether it tells browsers to use nothing but HTTPS.
     @ivar certificate: DER of what it shows for C{domain}.
+    @ivar issuer: DER of the certificate that it shows next; empty if there is none.
+    @ivar stapled: the OCSP response that comes with it, in DER; empty for none.
     @ivar domain: the name that was asked for.
     """
 
@@ -104,7 +114,13 @@ class ListenerFacts:
     earlyData: bool | None = None
     refusesUnknownName: bool | None = None
     refusesUnknownALPN: bool | None = None
+    sha1: bool | None = None
+    truncatedHMAC: bool | None = None
+    ticketLife: int | None = None
+    strictTransport: bool | None = None
     certificate: bytes | None = None
+    issuer: bytes = b""
+    stapled: bytes | None = None
     domain: str = ""
 
 
@@ -199,6 +215,9 @@ def _suiteWords(name: str) -> tuple[str, frozenset[str]]:
 def auditPolicy(policy: TLSPolicy) -> Iterable[Finding]:
     """The configuration's policy."""
     subject = "policy"
+    broken = [each for each in policy.signatures if "sha1" in each.lower() or "md5" in each.lower()]
+    text = f"handshakes may be signed by {', '.join(broken)}"
+    yield _finding(not broken, "4.5", "MUST NOT", subject, "handshakes aren't signed with SHA-1 or MD5", text)
     yield from _auditSuites(policy.suites12, subject)
     wanted = {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256"}
     missing = sorted(wanted.difference(policy.suites12))
@@ -289,6 +308,7 @@ class _Rule:
 
     @ivar wanted: the value that is well.
     @ivar directOnly: doesn't apply to STARTTLS, where the stream's C{to} decides.
+    @ivar webOnly: applies to HTTP only.
     """
 
     fact: str
@@ -298,6 +318,11 @@ class _Rule:
     well: str
     ill: str
     directOnly: bool = False
+    webOnly: bool = False
+
+    def appliesTo(self, listener: ListenerFacts) -> bool:
+        """Whether it is about such a listener."""
+        return (listener.direct or not self.directOnly) and (listener.service == WEB or not self.webOnly)
 
 
 _RULES: Final = (
@@ -339,6 +364,17 @@ _RULES: Final = (
         True,
     ),
     _Rule("earlyData", False, "3.10", "MUST NOT", "no early data", "tickets allow early data"),
+    _Rule("sha1", False, "4.5", "MUST NOT", "handshakes aren't signed with SHA-1", "it signs handshakes with SHA-1"),
+    _Rule("truncatedHMAC", False, "4.6", "MUST NOT", "no truncated HMAC", "it truncates HMACs"),
+    _Rule(
+        "strictTransport",
+        True,
+        "3.2",
+        "SHOULD",
+        "browsers are told to use nothing but HTTPS",
+        "browsers aren't told to use nothing but HTTPS (web.strict_transport_days)",
+        webOnly=True,
+    ),
 )
 
 
@@ -355,17 +391,46 @@ def auditListener(listener: ListenerFacts, now: float) -> Iterable[Finding]:
         words = ("is there", "isn't there") if wanted else ("is refused", "is accepted")
         yield _finding(good, "3.1.1", level, subject, f"{version} {words[0]}", f"{version} {words[1]}")
     for rule in _RULES:
-        if listener.direct or not rule.directOnly:
+        if rule.appliesTo(listener):
             value: bool | None = getattr(listener, rule.fact)
             good = None if value is None else value is rule.wanted
             yield _finding(good, rule.section, rule.level, subject, rule.well, rule.ill)
     yield from _auditSuites(listener.suites, subject)
     yield from _auditGroups(listener.groups, subject)
+    yield from _auditTickets(listener.ticketLife, subject)
     if listener.certificate is None:
         yield Finding(Grade.UNKNOWN, "7.1", "MUST", subject, "not tried: its certificate")
     else:
         where = f"{subject}, certificate for {listener.domain}"
         yield from auditCertificate(listener.certificate, listener.domain, now, where)
+        yield _auditStaple(listener, where, now)
+
+
+def _auditTickets(life: int | None, subject: str) -> Iterable[Finding]:
+    """For how long a listener's tickets can be used."""
+    well = f"tickets can be used for {(life or 0) / 3600:g} hours" if life else "there are no tickets"
+    good = None if life is None else life <= WEEK
+    yield _finding(
+        good, "3.4", "MUST", subject, "the life of tickets" if life is None else well, f"{well}, over a week"
+    )
+
+
+def _auditStaple(listener: ListenerFacts, subject: str, now: float) -> Finding:
+    """What comes with a listener's certificate of its authority's answer."""
+    leaf, response = listener.certificate or b"", listener.stapled
+    if response is None:
+        return Finding(Grade.UNKNOWN, "7.5", "SHOULD", subject, "not tried: whether an OCSP response is stapled")
+    if not response:
+        level = "MUST" if mustStaple(leaf) else "SHOULD"
+        good = not mustStaple(leaf) and not hasResponder(leaf)
+        ill = "nothing is stapled, though its authority answers by OCSP (see DOMAIN.ocsp)"
+        return _finding(good, "7.5", level, subject, "its authority doesn't answer by OCSP, so nothing is stapled", ill)
+    if not listener.issuer:
+        return Finding(Grade.UNKNOWN, "7.5", "SHOULD", subject, "not tried: what is stapled, as no issuer is shown")
+    found = examine(response, leaf, listener.issuer, now)
+    level = "MUST" if found.status is OCSPStatus.REVOKED or mustStaple(leaf) else "SHOULD"
+    good = found.status is OCSPStatus.GOOD
+    return _finding(good, "7.5", level, subject, "a good OCSP response is stapled", f"what is stapled {found.why}")
 
 
 def audit(

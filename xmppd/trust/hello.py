@@ -78,11 +78,17 @@ GROUPS: Final = {29: "X25519", 23: "P-256", 24: "P-384", 25: "P-521", 1: "sect16
 SMALL_GROUPS: Final = (1, 19)
 """Those of them that are too small."""
 
+TRUNCATED_HMAC: Final = 4
 RENEGOTIATION_INFO: Final = 0xFF01
 EXTENDED_MASTER_SECRET: Final = 23
 
 _RECORD: Final = 1 << 14
-_SIGNATURES: Final = bytes.fromhex("0403050306030807080408050806040105010601020302010402")
+SHA1_SIGNATURES: Final = (0x0203, 0x0201)
+"""The signature algorithms with SHA-1, by their numbers at IANA: with ECDSA, with RSA."""
+
+_SIGNATURES: Final = (
+    0x0403, 0x0503, 0x0603, 0x0807, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, *SHA1_SIGNATURES, 0x0402,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +118,17 @@ def clientHello(
     suites: Iterable[int] = tuple(SUITES),
     groups: Iterable[int] = (29, 23, 24, 25),
     protocols: Sequence[bytes] = (),
+    signatures: Iterable[int] = _SIGNATURES,
 ) -> bytes:
     """
-    A hello that offers compression, too.
+    A hello that offers compression and a truncated HMAC, too.
 
     @param version: the highest one, one of L{VERSIONS}.
     @param name: the server name, ASCII; empty for none.
     @param protocols: for ALPN.
+    @param signatures: signature algorithms; there is no such choice before TLS 1.2.
     """
-    extensions = b"".join(_extensions(version, name, groups, protocols)) if version > 0x0300 else b""
+    extensions = b"".join(_extensions(version, name, groups, protocols, signatures)) if version > 0x0300 else b""
     body = struct.pack(">H32sB", version, bytes(range(32)), 0)
     body += _vector(2, b"".join(struct.pack(">H", suite) for suite in suites)) + _vector(1, b"\x01\x00")
     if extensions:
@@ -141,16 +149,19 @@ def isOldAnswer(data: bytes) -> bool:
     return len(data) > 2 and bool(data[0] & 0x80) and data[2] == 4
 
 
-def _extensions(version: int, name: str, groups: Iterable[int], protocols: Sequence[bytes]) -> Iterable[bytes]:
+def _extensions(
+    version: int, name: str, groups: Iterable[int], protocols: Sequence[bytes], signatures: Iterable[int]
+) -> Iterable[bytes]:
     """The extensions of a hello."""
     if name:
         yield _extension(0, _vector(2, b"\x00" + _vector(2, name.encode("ascii"))))
     yield _extension(10, _vector(2, b"".join(struct.pack(">H", group) for group in groups)))
     yield _extension(11, b"\x01\x00")
     if version >= 0x0303:
-        yield _extension(13, _vector(2, _SIGNATURES))
+        yield _extension(13, _vector(2, b"".join(struct.pack(">H", signature) for signature in signatures)))
     if protocols:
         yield _extension(16, _vector(2, b"".join(_vector(1, protocol) for protocol in protocols)))
+    yield _extension(TRUNCATED_HMAC, b"")
     yield _extension(EXTENDED_MASTER_SECRET, b"")
     yield _extension(RENEGOTIATION_INFO, b"\x00")
 

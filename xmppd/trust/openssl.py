@@ -7,7 +7,7 @@ what happens with a pyOpenSSL in which the binding is missing; none of them then
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from OpenSSL import SSL
 from OpenSSL._util import ffi, lib
@@ -104,6 +104,40 @@ def maxEarlyData(connection: SSL.Connection) -> int | None:
     """How many octets of early data the session of a client's connection allows; None if that can't be known."""
     session, octets = connection.get_session(), getattr(lib, "SSL_SESSION_get_max_early_data", None)
     return None if session is None or octets is None else int(octets(session._session))
+
+
+def ticketLife(connection: SSL.Connection) -> int | None:
+    """
+    For how many seconds a client may use the ticket of its connection's session; 0 if it has none, None if that can't
+    be known.
+    """
+    session, encode = connection.get_session(), getattr(lib, "i2d_SSL_SESSION", None)
+    if session is None or encode is None:
+        return None
+    length = encode(session._session, ffi.NULL)
+    octets = ffi.new("unsigned char[]", max(length, 1))
+    if encode(session._session, ffi.new("unsigned char **", octets)) != length:
+        return None
+    parts = dict(_parts(bytes(ffi.buffer(octets, length))))
+    # SSL_SESSION_ASN1: [9] is the INTEGER ticket_lifetime_hint, [10] the OCTET STRING of the ticket.
+    return int.from_bytes(parts.get(0xA9, b"")[2:], "big") if 0xAA in parts else 0
+
+
+def _parts(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tags and contents of the parts of a SEQUENCE that OpenSSL has made."""
+    _, position, end = _head(der, 0)
+    while position < end:
+        tag, start, position = _head(der, position)
+        yield tag, der[start:position]
+
+
+def _head(der: bytes, position: int) -> tuple[int, int, int]:
+    """Tag, start and end of the content of what is at a position."""
+    length, start = der[position + 1], position + 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(der[position + 2 : start], "big")
+    return der[position], start, start + length
 
 
 def renewBuffers(connection: SSL.Connection) -> None:
