@@ -274,6 +274,7 @@ class WebChatTestCase(SynchronousTestCase):
         """Keep a picture, if somebody wants it."""
         folder = os.environ.get("XMPPD_PICTURES")
         if folder:
+            tab.run("Promise.allSettled(document.getAnimations().map((each) => each.finished)).then(() => true)")
             file = ROOT / folder / f"webchat-{name}.png"
             tab.picture(file)
             file.write_bytes(shrunk(file.read_bytes()))

@@ -35,9 +35,6 @@ MOST_DOMAINS: Final = 100
 
 MINUTE: Final = 60.0
 
-BINDINGS: Final = {"EXPR": "tls-exporter", "UNIQ": "tls-unique", "ENDP": "tls-server-end-point"}
-"""Channel bindings of tokens' mechanisms, by the end of their names."""
-
 UNKNOWN: Final = StanzaError(
     StanzaCondition.ITEM_NOT_FOUND, "You have no contact there, and have written to nobody there since you first asked."
 )
@@ -207,20 +204,8 @@ def clientAttributes(stream: IClientStream | None) -> dict[str, str]:
     if stream.tls is not None:
         attrs.update(version=stream.tls.version, cipher=stream.tls.cipher)
     if stream.mechanism is not None:
-        attrs.update(mechanism=stream.mechanism, binding=bindingOf(stream))
+        attrs.update(mechanism=stream.mechanism, binding=stream.channelBinding or "none")
     return attrs
-
-
-def bindingOf(stream: IClientStream) -> str:
-    """
-    To what of the TLS connection the login was bound: the type of channel binding by name, "yes" if only that is known,
-    or "none".
-    """
-    kept: str | None = stream.slots.get("binding")
-    mechanism = stream.mechanism or ""
-    if kept or mechanism.startswith("HT-"):
-        return kept or BINDINGS.get(mechanism.rpartition("-")[2], "none")
-    return "yes" if mechanism.endswith("-PLUS") else "none"
 
 
 def streamElement(hop: PeerHop) -> Element:

@@ -7,6 +7,7 @@
 
 import { Chat, partnerOf, unwrapped } from "./chats.js";
 import { Disconnected } from "./connection.js";
+import { HopsPane } from "./hops.js";
 import { Room, accepting, findRooms, listRooms } from "./rooms.js";
 import { Refusal, fromStanza } from "./refusals.js";
 import { Session } from "./session.js";
@@ -45,6 +46,7 @@ class Page {
     this.nick = "";
     this._firstRoom = "";
     this.peopleWanted = null; // whether the user has the list of people open
+    this.hops = new HopsPane(settings.domain);
     this._noticeTimer = null;
     this._drawing = false;
   }
@@ -149,6 +151,7 @@ class Page {
       ($("composer").hidden ? $("main") : $("message")).focus();
     }
     this._findRooms();
+    this.hops.begin(this.session);
   }
 
   /** A new session: nothing of the earlier one's is left at the server, so enter the rooms again. */
@@ -265,6 +268,7 @@ class Page {
     }
     const chat = this._chat(jid, inRoom);
     this._unread(chat, chat.message(found.stanza, found.own));
+    this.hops.stirred(chat);
   }
 
   _messageRefused(stanza, from, room) {
@@ -424,6 +428,7 @@ class Page {
       return;
     }
     this.session.send(place.saying(text, this.session.id()));
+    this.hops.stirred(place);
     $("message").value = place.draft = "";
     grow();
     this.draw();
@@ -573,6 +578,7 @@ class Page {
       this.shown = place ?? null;
     }
     showLines(place?.lines ?? [], anew);
+    this.hops.show(this.session, place ?? null);
   }
 
   _drawAgain(room) {

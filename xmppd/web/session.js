@@ -223,7 +223,11 @@ export class Session extends EventTarget {
     return `s${this._number}`;
   }
 
-  /** Ask something (an IQ). Resolves with the answer's element, rejects with a Refusal. */
+  /**
+   * Ask something (an IQ). Resolves with the answer's element, rejects with a Refusal.
+   *
+   * @param {string|null} what it is, for people; null: nobody has to hear of it if it is refused.
+   */
   ask(to, type, payload, what) {
     const id = this.id();
     return new Promise((resolve, reject) => {
@@ -282,7 +286,9 @@ export class Session extends EventTarget {
       return;
     }
     const refusal = fromStanza(element, request.what);
-    this._tell("refused", refusal);
+    if (request.what !== null) {
+      this._tell("refused", refusal);
+    }
     request.reject(refusal);
   }
 

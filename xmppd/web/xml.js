@@ -31,6 +31,7 @@ export const NS = {
   OCCUPANT_ID: "urn:xmpp:occupant-id:0",
   AFFILIATION: "urn:xmpp:raa:0",
   PING: "urn:xmpp:ping",
+  HOPS: "urn:xmppd:hops:0",
 };
 
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;" };
