@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
 from tests.trust.authority import DAY, NOW, Authority, curveKey, der
+from xmppd.counters import Counters
 from xmppd.ixmppd import StoreUnavailable, TLSFacts
 from xmppd.net import histories
-from xmppd.net.histories import KIND, OWNER, Histories, History, historyOf
+from xmppd.net.histories import CERTIFICATES, KIND, OWNER, Histories, History, historyOf
 from xmppd.store.memory import MemoryStore
 from xmppd.trust.history import Change
 from xmppd.trust.verdict import PeerPolicy, Prooftype, Verdict, decide, failed, held
@@ -63,11 +65,12 @@ class HistoriesTests(SynchronousTestCase):
         router = SimpleNamespace(route=self.told.append)
         config = SimpleNamespace(admins=("admin@example.org", "admin@elsewhere.example"))
         host: Any = SimpleNamespace(domain="example.org", config=config, router=router)
-        self.histories = Histories(self.store, self.clock, {"example.org": host})
+        self.counters = Counters()
+        self.histories = Histories(self.store, self.clock, {"example.org": host}, self.counters)
 
-    def saw(self, found: Verdict, incoming: bool = False) -> None:
+    def saw(self, found: Verdict, incoming: bool = False, chain: tuple[bytes, ...] = ()) -> None:
         """A handshake has ended."""
-        seen = self.histories.saw(found, incoming)
+        seen = self.histories.saw(found, incoming, chain)
         if seen is not None:
             self.successResultOf(seen)
 
@@ -189,3 +192,83 @@ class HistoriesTests(SynchronousTestCase):
         self.assertIsNone(self.histories.saw(verdict(FIRST), False))
         waiting.callback({})
         self.assertEqual(len(self.history().sightings), 1)
+
+    def kept(self) -> list[str]:
+        """The keys of the certificates that are kept."""
+        return list(self.successResultOf(self.store.facts.all(OWNER, CERTIFICATES)))
+
+    def chain(self, shown: bytes) -> tuple[bytes, ...]:
+        """What is kept of a certificate."""
+        sha256 = hashlib.sha256(shown).hexdigest()
+        return self.successResultOf(Deferred.fromCoroutine(self.histories.chain("example.net", sha256)))
+
+    @spec("mission", "T12")
+    def test_certificates(self) -> None:
+        """Certificates that are long gone can be looked at, with what came along with them."""
+        above = der(OURS.certificate)
+        self.saw(verdict(FIRST), chain=(FIRST, above))
+        self.saw(verdict(OTHER), chain=(OTHER,))
+        self.restart()
+        self.assertEqual(self.chain(FIRST), (FIRST, above))
+        self.assertEqual(self.chain(OTHER), (OTHER,))
+        self.assertEqual(self.chain(RENEWED), ())
+
+    def test_certificatesOfBefore(self) -> None:
+        """What an older version has remembered without certificates is completed."""
+        self.saw(verdict(FIRST))
+        self.assertEqual(self.kept(), [])
+        self.clock.advance(DAY)
+        self.saw(verdict(FIRST), chain=(FIRST,))
+        self.assertEqual(self.chain(FIRST), (FIRST,))
+
+    def test_certificatesBound(self) -> None:
+        """The latest few of a domain are kept, none is large, and they go with the domain."""
+        self.patch(histories, "MOST_CERTIFICATES", 2)
+        for shown in (FIRST, RENEWED, OTHER):
+            self.saw(verdict(shown), chain=(shown, b"x" * histories.MOST_OCTETS))
+        self.assertEqual(len(self.kept()), 2)
+        self.assertEqual((self.chain(FIRST), self.chain(OTHER)), ((), (OTHER,)))
+        self.patch(histories, "MOST_DOMAINS", 1)
+        self.saw(verdict(FIRST, "a.example"), chain=(FIRST,))
+        self.assertEqual([each.partition(" ")[0] for each in self.kept()], ["a.example"])
+
+    def test_garbage(self) -> None:
+        """Whatever a peer calls a certificate comes back as it was."""
+        self.saw(verdict(FIRST), chain=(FIRST, b"\x00\xff-----END CERTIFICATE-----", b"y"))
+        self.assertEqual(self.chain(FIRST), (FIRST, b"\x00\xff-----END CERTIFICATE-----", b"y"))
+
+    def test_acknowledged(self) -> None:
+        """Somebody has looked at it: it is kept, and no longer shown, over a restart too; until the next change."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER))
+        self.restart()
+        self.saw(verdict(OTHER))
+        self.assertIn("example.net", self.histories.warned)
+        self.clock.advance(7)
+        self.assertEqual(self.successResultOf(self.histories.acknowledge("example.net", "admin@example.org")), 1)
+        self.assertEqual(self.successResultOf(self.histories.acknowledge("example.net", "admin@example.org")), 0)
+        self.assertEqual(self.successResultOf(self.histories.acknowledge("nobody.example", "admin@example.org")), 0)
+        self.assertEqual(self.histories.warned, {})
+        self.restart()
+        self.saw(verdict(OTHER))
+        self.assertEqual(self.histories.warned, {})
+        (warning,) = self.history().warnings
+        self.assertEqual((warning.acknowledged, warning.by), (NOW + 7, "admin@example.org"))
+        self.saw(verdict(FIRST))
+        self.assertEqual(self.histories.warned["example.net"].changes, (Change.RETURNED,))
+
+    def test_pendingOfOthers(self) -> None:
+        """What waits to be looked at is known after a restart, though that domain isn't there."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER))
+        self.restart()
+        self.saw(verdict(FIRST, "a.example"))
+        self.assertEqual(list(self.histories.warned), ["example.net"])
+
+    def test_counted(self) -> None:
+        """Changes are counted by what they are."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER))
+        counted = {change: count for (change,), count in self.counters.certificateChanges.values.items()}
+        self.assertEqual(counted, {"first-seen": 1, "early": 1, "new-key": 1})

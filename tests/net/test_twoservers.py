@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from prometheus_client.parser import text_string_to_metric_families as families
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
@@ -16,8 +18,11 @@ from tests.trust.authority import ALWAYS, Authority, curveKey, keyPEM, pem
 from xmppd.config import parse
 from xmppd.ctl.commands import Commands
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST
+from xmppd.ctl.metrics import Metrics
 from xmppd.ctl.socket import CommandError
-from xmppd.ctl.trustgroup import historyText
+from xmppd.ctl.statuspage import Status
+from xmppd.ctl.streamsgroup import historyText
+from xmppd.ixmppd import WebRequest
 from xmppd.net import rest
 from xmppd.store.memory import MemoryStore
 from xmppd.tap import Server
@@ -106,6 +111,7 @@ class TwoServersTests(TestCase):
         (stream,) = await self.meet()
         self.assertIn("new-issuer", stream["change"]["changes"])
         commands = Commands(self.org)
+        await self.certificates(commands)
         self.assertEqual((await commands("dna history", {}))["items"], [{"domain": "example.net"}])
         answer = await commands("dna history", {"domain": "example.net"})
         self.assertEqual(len(answer["sightings"]), 2)
@@ -114,3 +120,45 @@ class TwoServersTests(TestCase):
             with self.assertRaises(CommandError) as caught:
                 await commands("dna history", {"domain": domain})
             self.assertEqual(caught.exception.status, status)
+
+    async def certificates(self, commands: Commands) -> None:
+        """The certificates of the stream that is there, and of the one that was; in PEM that is the same."""
+        (stream,) = (await commands("streams", {"peer": "example.net", "pem": True}))["items"]
+        self.assertEqual((await commands("streams", {"peer": "example.com"}))["items"], [])
+        now, *_ = [x509.load_pem_x509_certificate(each["pem"].encode()) for each in stream["chain"]]
+        self.assertEqual(now.fingerprint(SHA256()).hex(), stream["certificate"]["sha256"])
+        self.assertEqual(stream["certificate"]["dns_names"], ["example.net"])
+        history = await commands("dna history", {"domain": "example.net", "pem": True})
+        new, old = history["sightings"]
+        self.assertEqual(new["chain"][0]["pem"], stream["chain"][0]["pem"])
+        self.assertEqual(old["chain"][0]["issuer"], "CN=Encrypt Us")
+        self.assertEqual(old["chain"][0]["sha256"], old["sha256"])
+        plain = await commands("dna history", {"domain": "example.net"})
+        self.assertNotIn("pem", plain["sightings"][0]["chain"][0])
+        await self.monitoring()
+        self.assertEqual(await commands("dna acknowledge", {"domain": "example.net"}), {"domain": "example.net", "acknowledged": 1})
+        (stream,) = (await commands("streams", {"id": stream["id"]}))["items"]
+        self.assertIsNone(stream["change"])
+        with self.assertRaises(CommandError):
+            await commands("dna acknowledge", {"domain": "example.net"})
+
+    async def monitoring(self) -> None:
+        """Prometheus and the page are told of it."""
+        text = (await self.get(Metrics(self.org), "/metrics")).decode()
+        samples = {sample.name: sample for family in families(text) for sample in family.samples}
+        self.assertEqual(
+            {key: value for key, value in samples["xmppd_streams"].labels.items() if key != "cipher"},
+            {"kind": "s2s", "direction": "out", "tls": "TLSv1.3", "mechanism": "EXTERNAL", "proof": "PKIX"},
+        )
+        self.assertEqual(samples["xmppd_peer_warnings"].value, 1)
+        self.assertEqual(samples["xmppd_remote_links"].labels.keys(), {"state"})
+        page = (await self.get(Status(self.org), "/status")).decode()
+        for words in ("example.org &lt;&gt; example.net", "TLSv1.3", "PKIX", "early new-issuer", "CN=Somebody Else"):
+            self.assertIn(words, page)
+
+    async def get(self, resource: Any, path: str) -> bytes:
+        """What a web resource answers."""
+        response: Any = await resource.respond(WebRequest("GET", path, "", {"host": "localhost"}, 0, "127.0.0.1", False))
+        self.assertEqual(response.status, 200)
+        body: bytes = response.body
+        return body

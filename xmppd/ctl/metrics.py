@@ -51,7 +51,7 @@ class Survey:
 
     @ivar streams: how many by L{STREAM_LABELS}.
     @ivar bound: how many by kind and type of channel binding.
-    @ivar resting: how many streams of clients gave their parsers back since nothing comes.
+    @ivar resting: how many streams gave their parsers back, since nothing comes.
     @ivar sessions: how many by host, "user" or "guest", "connected" or "hibernating".
     @ivar links: pairs of one of our domains and another one, by state.
     @ivar queuedStanzas: how many wait for streams to other domains.
@@ -156,7 +156,7 @@ class ServerCollector(Collector):
         yield gauge("xmppd_streams", text, STREAM_LABELS, found.streams)
         text = "Streams whose login was bound to the channel, by the type of binding."
         yield gauge("xmppd_streams_bound", text, ("kind", "binding"), found.bound)
-        text = "Streams of clients that rest, since nothing comes."
+        text = "Streams that rest, since nothing comes."
         yield GaugeMetricFamily("xmppd_streams_resting", text, found.resting)
         text = "Sessions by host, users' or guests', connected or waiting to be resumed."
         yield gauge("xmppd_sessions", text, ("host", "who", "state"), found.sessions)

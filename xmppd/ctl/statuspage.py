@@ -30,6 +30,7 @@ from xmppd.ixmppd import IWebResource, WebRequest, WebResponse
 from xmppd.net.admission import Admission
 from xmppd.net.http import WebFactory
 from xmppd.net.site import WebSite, plain
+from xmppd.trust.verdict import CERTIFICATE_PROOFTYPES
 from xmppd.wire.origins import asciiName
 from xmppd.wire.proxies import Networks
 
@@ -43,6 +44,9 @@ DAY: Final = 86_400
 
 SOON: Final = 21 * DAY
 """Certificates that expire within so many seconds are marked."""
+
+CERTIFIED: Final = frozenset(map(str, CERTIFICATE_PROOFTYPES))
+"""Proofs that are more than weak identity."""
 
 LIMITS: Final = Limits(connections=32, connectionsPerAddress=0, attemptsPerMinute=0)
 """Connections to these listeners are counted by themselves: when clients are too many, it is time to look."""
@@ -189,14 +193,15 @@ def serverRow(stream: Mapping[str, Any]) -> list[str]:
         facts = f"until {show(day(certificate['not_after']))}, by {show(issuer)}<br>{hash}"
     proof, tls = show(stream["proof"]), show(stream["tls"])
     if stream["kind"] == "s2s":
-        proof = f"<span class='{'bad' if stream['proof'] == 'none' else 'good'}'>{proof}</span>"
+        style = "good" if stream["proof"] in CERTIFIED else "bad" if stream["proof"] == "none" else "weak"
+        proof = f"<span class='{style}'>{proof}</span>"
         tls = tls if stream["tls"] else "<span class='bad'>none</span>"
     name = show(stream["jid"])
     if stream["change"]:
         name += f"<br><span class='bad'>changed: {show(' '.join(stream['change']['changes']))}</span>"
     if stream["state"] not in ("server", "component"):
         name += f"<br><span class='quiet'>{show(stream['state'])}</span>"
-    traffic = f"{show(octets(stream['in']))} / {show(octets(stream['out']))}"
+    traffic = f"{show(octets(stream['in']))}\N{NO-BREAK SPACE}/ {show(octets(stream['out']))}"
     cipher, mechanism, age = show(stream["cipher"]), show(stream["mechanism"]), show(span(stream["age"]))
     return [name, tls, cipher, mechanism, proof, facts, traffic, age]
 

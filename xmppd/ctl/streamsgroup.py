@@ -17,7 +17,7 @@ from xmppd.ctl.tables import cell, day, octets, span, table
 WIDTH: Final = 100
 """How many characters a line has."""
 
-NARROWEST: Final = 24
+NARROWEST: Final = 18
 """How many characters the other end of a stream is named with at least."""
 
 ID: Final = 10
@@ -96,7 +96,8 @@ def certificateLines(certificate: Mapping[str, Any]) -> Iterator[str]:
             f"issued by {'itself' if certificate['self_issued'] else certificate['issuer'] or 'nobody'}",
             f"valid from {day(certificate['not_before'])} until {day(certificate['not_after'])} (UTC)",
             f"key {certificate['key']}, {certificate['key_bits']} bits; signed with"
-            f" {certificate['signature_hash'] or 'its own hash'}; serial {certificate['serial']}",
+            f" {certificate['signature_hash'] or 'its own hash'}",
+            f"serial number {certificate['serial']}",
             f"SHA-256 of the certificate {certificate['sha256']}",
             f"SHA-256 of its public key  {certificate['public_key_sha256']}",
         ):
@@ -127,7 +128,7 @@ def historyText(answer: Mapping[str, Any]) -> str:
             *(day(each[key]) for key in ("first_seen", "last_seen")),
             each["prooftype"],
             day(each["not_after"]) if each["sha256"] else None,
-            shortened(each["authority"], NARROWEST) or None,
+            shortened(each["authority"], 24) or None,
         )
         for each in answer["sightings"]
     ]

@@ -119,7 +119,7 @@ class Streams:
         fields = [*_fields(COLUMNS, _streamRow(stream))]
         verdict = stream.get("verdict")
         if verdict:
-            fields.append(forms.field("verdict", *verdict, type="text-multi", label="What was found out"))
+            fields.append(forms.field("verdict", *map(_harmless, verdict), type="text-multi", label="What was found out"))
         for number, each in enumerate(stream.get("chain", ()), 1):
             fields += _fields(CERTIFICATE, each, f"certificate{number}_", f"{number}: ")
         return CommandResult(_result("Stream", fields))
@@ -194,7 +194,7 @@ def _sightingRow(sighting: Mapping[str, Any]) -> dict[str, Any]:
 def _warningText(warning: Mapping[str, Any]) -> str:
     """A warning in one line."""
     looked = f" (looked at by {warning['by']})" if warning["acknowledged"] is not None else ""
-    return f"{dateTime(warning['at'])}: {' '.join(warning['changes'])}: {warning['text']}{looked}"
+    return _harmless(f"{dateTime(warning['at'])}: {' '.join(warning['changes'])}: {warning['text']}{looked}")
 
 
 def _texts(var: str, value: Any) -> list[str]:
