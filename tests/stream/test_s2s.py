@@ -466,6 +466,19 @@ class IncomingTests(SynchronousTestCase):
         self.stream.dataReceived(f"<auth xmlns='{ns.SASL}' mechanism='EXTERNAL'>{text}</auth>".encode())
         return self.end.take()
 
+    @spec("RFC 6120", "5.4.3.3")
+    @spec("mission", "T1")
+    def test_injection(self) -> None:
+        """What comes in the clear behind C{<starttls/>} never acts, and ends the stream."""
+        message = f"<message from='romeo@{OURS}' to='juliet@{THEIRS}'/>"
+        for behind in (message.encode(), b"<message", HEADER, b"\x16\x03\x01"):
+            self.setUp()
+            self.stream.dataReceived(HEADER)
+            self.stream.dataReceived(f"<starttls xmlns='{ns.TLS}'/>".encode() + behind)
+            self.assertEqual((self.end.secure, self.stream.closed, self.premises.stanzas), (False, True, []), behind)
+            assert self.stream.failure is not None
+            self.assertIn("in the clear", str(self.stream.failure))
+
     @spec("RFC 6120", "4.7.1", "4.7.2", "4.8.2")
     def test_headers(self) -> None:
         """What headers may not be like."""
@@ -672,13 +685,25 @@ class OutgoingTests(SynchronousTestCase):
         pair = Pair()
         pair.us.bidi = True
         features = f"<stream:features><starttls xmlns='{ns.TLS}'/></stream:features>"
-        self.setUpOut(pair, HEADER.replace(f"from='{OURS}'".encode(), f"from='{THEIRS}' id='1'".encode()))
-        pair.out.dataReceived(features.encode())
         injected = f"<db:result from='{THEIRS}' to='{OURS}' type='valid'/><message from='a@{THEIRS}' to='b@{OURS}'/>"
-        pair.out.dataReceived(f"<proceed xmlns='{ns.TLS}'/>{injected}".encode() + HEADER)
+        for behind in (injected.encode() + HEADER, b"<message from=", b"x", b"<message><body>", b"</stream:stream>", b"<<"):
+            self.setUpOut(pair, HEADER.replace(f"from='{OURS}'".encode(), f"from='{THEIRS}' id='1'".encode()))
+            pair.out.dataReceived(features.encode())
+            pair.out.dataReceived(f"<proceed xmlns='{ns.TLS}'/>".encode() + behind)
+            self.assertEqual((pair.left.secure, pair.out.closed), (False, True), behind)
+            self.assertEqual((pair.us.stanzas, pair.us.spoken, pair.out.id), ([], [], "1"))
+            self.assertNotIsInstance(pair.failed[-1], NoTLS)
+            self.assertIn("in the clear", str(pair.failed[-1]))
+
+    @spec("RFC 6120", "5.4.3.3")
+    def test_whitespace(self) -> None:
+        """Whitespace behind C{<proceed/>} says nothing, and harms nobody."""
+        pair = Pair()
+        self.setUpOut(pair, HEADER.replace(f"from='{OURS}'".encode(), f"from='{THEIRS}' id='1'".encode()))
+        pair.out.dataReceived(b"<stream:features/>")
+        pair.out.dataReceived(f"<proceed xmlns='{ns.TLS}'/>\n".encode())
         self.assertTrue(pair.left.secure)
         pair.out.secured(FACTS)
-        self.assertEqual((pair.us.stanzas, pair.us.spoken, pair.out.id), ([], [], "1"))
         pair.out.dataReceived(HEADER.replace(f"from='{OURS}'".encode(), f"from='{THEIRS}' id='2'".encode()))
         self.assertEqual(pair.out.id, "2")
 

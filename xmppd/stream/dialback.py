@@ -46,6 +46,14 @@ LONGEST_KEY: Final = 1024
 LONGEST_ID: Final = 1024
 """The longest id of a stream that is."""
 
+REASONS: Final = {
+    StanzaCondition.ITEM_NOT_FOUND: "the domain isn't served here",
+    StanzaCondition.NOT_ALLOWED: "nothing is exchanged with that domain",
+    StanzaCondition.POLICY_VIOLATION: "the stream isn't encrypted, and the policy asks for it",
+    StanzaCondition.RESOURCE_CONSTRAINT: "too many proofs from that address have failed",
+}
+"""What is logged about keys that aren't looked at."""
+
 Pair = tuple[str, str]
 
 
@@ -147,6 +155,14 @@ class Dialback:
             return
         condition = self._refusal(local, remote)
         if condition is not None:
+            log.info(
+                "s2s not heard: local={local} remote={remote} reason={reason} address={address} stream={id}",
+                local=local,
+                remote=remote,
+                reason=REASONS[condition],
+                address=stream.address,
+                id=stream.id,
+            )
             self._refuse(local, remote, condition)
         elif (remote, local) in stream.heard:
             self._result(local, remote, "valid")

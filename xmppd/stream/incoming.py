@@ -168,9 +168,7 @@ class IncomingStream(ServerStream):
             self.close()
             return
         self.write(f"<proceed xmlns='{ns.TLS}'/>".encode())
-        self.receive = self._ignore
-        self._parser = None
-        self.transport.startTLS(self.local)
+        self._agreedOnTLS()
 
     def secured(self, tls: TLSFacts) -> None:
         """See L{ServerStream}."""

@@ -162,9 +162,7 @@ class OutgoingStream(ServerStream):
             return
         if self._due(event, PROCEED) is None:
             return
-        self.receive = self._ignore
-        self._parser = None
-        self.transport.startTLS(self.local)
+        self._agreedOnTLS()
 
     def secured(self, tls: TLSFacts) -> None:
         """See L{ServerStream}."""

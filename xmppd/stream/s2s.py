@@ -214,6 +214,7 @@ class ServerStream:
         self.dialback = Dialback(self)
         self.acks = Acknowledgements(self)
         self._headerSent = False
+        self._tlsDue = False
         self._ending = False
         self._patience: IDelayedCall | None = None
         self._waits = 0
@@ -268,6 +269,8 @@ class ServerStream:
                 return
             self.receive(event)
             if self._parser is not parser:
+                if self._tlsDue:
+                    self._startDueTLS(index + 1 == len(events) and parser is not None and not parser.unfinished)
                 return
             if index % SLICE == SLICE - 1 and index + 1 < len(events) and monotonic() - begun > SLICE_SECONDS:
                 turn: Deferred[None] = Deferred()
@@ -471,6 +474,35 @@ class ServerStream:
             self.acks.sent(stanza)
 
     # --- TLS
+
+    def _agreedOnTLS(self) -> None:
+        """Both want TLS: nothing that comes before it counts any more."""
+        self.receive = self._ignore
+        self._parser = None
+        self._tlsDue = True
+
+    def _startDueTLS(self, clean: bool) -> None:
+        """
+        Begin the handshake.
+
+        @param clean: whether nothing came behind the agreement. If something did, neither server has sent it, unless
+            it is broken: who waits for TLS is silent (RFC 6120 section 5.4.3.3).
+        """
+        self._tlsDue = False
+        if clean:
+            self.transport.startTLS(self.local)
+            return
+        log.warn(
+            "s2s injection: something came in the clear where TLS was due, perhaps from somebody between the servers:"
+            " local={local} remote={remote} address={address} stream={id}",
+            local=self.local,
+            remote=self.remote,
+            address=self.address,
+            id=self.id,
+        )
+        reason = "Something came in the clear where TLS was due."
+        failure = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, f"{reason} Somebody may be between the servers.")
+        self.fail(failure, StreamError(StreamCondition.POLICY_VIOLATION, reason))
 
     def secured(self, tls: TLSFacts) -> None:
         """The TLS handshake is complete: a new stream is due, and nothing said before counts (RFC 6120 5.4.3.3)."""

@@ -295,6 +295,11 @@ class XMLStreamParser:
         self._window = b""
         return events
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether something has begun that isn't complete, or is wrong."""
+        return bool(self._pending) or self._depth > 1 or self.error is not None
+
     def rest(self) -> None:
         """
         Give expat's memory back until more bytes come, about 10 kB. Does nothing unless the stream is between two
