@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from tests.ctl.servers import ServerCase
+from tests.marks import spec
 from xmppd.ctl import pages
 from xmppd.ctl.changes import Reloaded
 from xmppd.ctl.commands import Commands
@@ -167,6 +168,18 @@ class UserTests(CommandsCase):
         self.assertEqual(error.status, EX_DATAERR)
         self.assertIn("user passwd", str(error))
 
+    @spec("mission", "M2")
+    def test_addAlike(self) -> None:
+        """A name that looks like another says like which, and how to have it all the same; so does an invitation."""
+        self.add("romeo")
+        error = self.refusal("user add", jid="rorneo@example.org", password="x")
+        self.assertEqual(error.status, EX_DATAERR)
+        self.assertIn("rorneo@example.org: The name looks like one that is taken: romeo; if it is meant", str(error))
+        self.assertIn("--anyway", str(self.refusal("user add", jid="adrnin@example.org", password="x")))
+        added = self.ask("user add", jid="rorneo@example.org", password="x", anyway=True)
+        self.assertEqual(added, {"jid": "rorneo@example.org"})
+        self.assertEqual(self.ask("user add", jid="support@example.org", password="x"), {"jid": "support@example.org"})
+
     def test_noAccount(self) -> None:
         """What is no account of ours."""
         for jid, status in (
@@ -241,6 +254,13 @@ class InviteTests(CommandsCase):
         self.ask("invite revoke", id=made["id"])
         self.assertEqual(self.ask("invite list")["items"], [])
         self.assertEqual(self.refusal("invite revoke", id=made["id"]).status, EX_DATAERR)
+
+    @spec("mission", "M2")
+    def test_alike(self) -> None:
+        """To a name that looks like another nobody is invited, unless it is meant."""
+        self.ask("user add", jid="romeo@example.org", password="x")
+        self.assertIn("romeo; if it is meant", str(self.refusal("invite create", username="rorneo")))
+        self.assertEqual(self.ask("invite create", username="rorneo", anyway=True)["username"], "rorneo")
 
     def test_closed(self) -> None:
         """Where nobody is invited, it says what to do."""

@@ -20,6 +20,7 @@ from xmppd.ixmppd import IInvitations, IStreamFeature, StoreUnavailable
 from xmppd.wire import forms
 from xmppd.wire.element import Element
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
+from xmppd.wire.ns import NAMES
 from xmppd.wire.stanza import Stanza, fromBytes
 
 NS = "jabber:iq:register"
@@ -171,6 +172,27 @@ class OpenTests(RegisterCase):
         self.assertRegistered(account("juliet", "first"))
         self.assertEqual(self.refusal("set", account("JULIET", "second"), self.connect()), "conflict")
         self.assertTrue(self.password("juliet", "first"))
+
+    @spec("XEP-0165", "1")
+    @spec("XEP-0077", "3.1")
+    @spec("mission", "M2")
+    def test_alike(self) -> None:
+        """C{paypa1} beside C{paypal} is a conflict, and it is told why; so is the Cherokee C{stpeter}."""
+        self.rig.account("paypal", "stpeter")
+        answer = self.ask("set", account("paypa1"))
+        error = answer.elements()[-1]
+        self.assertEqual((error.attrs["type"], [each.name for each in error.elements()]), ("cancel", ["conflict", "text", "imitation"]))
+        self.assertEqual(error.textOf("text", STANZAS), "The name looks like one that is taken.")
+        self.assertEqual(error.find("imitation", NAMES).textOf("reason"), "look-alike")
+        self.assertEqual(self.refusal("set", account("ᏚᎢᎵᎬᎢᎬᏒ")), "conflict")
+        self.assertRegistered(account("juliet"))
+
+    @spec("mission", "M2")
+    def test_protected(self) -> None:
+        """What is reserved isn't for everybody, nor is what mixes scripts."""
+        for name in ("admin", "adrnin", "exarnple.org", "j\u0443liet"):
+            self.make()
+            self.assertEqual(self.refusal("set", account(name)), "not-acceptable", name)
 
     @spec("XEP-0077", "3.1")
     def test_incomplete(self) -> None:
@@ -440,6 +462,60 @@ class InviteTests(RegisterCase):
         self.assertNotIn("landing-url", values)
         (invitation,) = self.successResultOf(self.invitations.open())
         self.assertEqual((invitation.username, invitation.creator), ("nurse", "admin@example.org"))
+
+
+class LookAlikeInvitationTests(RegisterCase):
+    """Invitations and names that look like others (XEP-0165)."""
+
+    registration = "invite"
+
+    def failing(self, username: str, anyway: bool = False) -> str:
+        """The condition that refuses an invitation for a name."""
+        made = self.invitations.create(username, None, "admin@example.org", anyway)
+        return str(self.failureResultOf(made, StanzaError).value.condition)
+
+    @spec("mission", "M2")
+    def test_made(self) -> None:
+        """Nobody is invited to a look-alike, of an account or of another who is invited, unless it is meant."""
+        self.rig.account("paypal")
+        self.assertEqual(self.failing("paypa1"), "conflict")
+        self.assertEqual(self.failing("adrnin"), "not-acceptable")
+        self.invite("juliet")
+        self.assertEqual(self.failing("jul\u0456et"), "not-acceptable")
+        self.assertEqual(self.failing("ju1iet"), "conflict")
+        self.assertEqual(self.failing("juliet", True), "conflict")
+        self.successResultOf(self.invitations.create("ju1iet", None, "", True))
+        self.successResultOf(self.invitations.create("paypa1", None, "", True))
+
+    @spec("mission", "M2")
+    def test_used(self) -> None:
+        """Who was invited to a protected name, or to a look-alike that is meant, gets it."""
+        self.rig.account("paypal")
+        for name, anyway in (("support", False), ("paypa1", True)):
+            _, token, _ = self.successResultOf(self.invitations.create(name, None, "", anyway))
+            stream = self.connect()
+            self.show(token, stream)
+            self.assertRegistered(account(name), stream)
+
+    @spec("mission", "M2")
+    def test_reserved(self) -> None:
+        """What looks like a reserved name isn't for others either, nor is what is protected, invited or not."""
+        self.invite("paypal")
+        for name, condition in (("paypa1", "conflict"), ("support", "not-acceptable")):
+            stream = self.connect()
+            self.show(self.invite(), stream)
+            self.assertEqual(self.refusal("set", account(name), stream), condition)
+            self.assertRegistered(account(f"other-{name}"), stream)
+
+    def test_kept(self) -> None:
+        """That a name is meant is kept with the invitation, and older ones are read."""
+        self.rig.account("paypal")
+        made, _, _ = self.successResultOf(self.invitations.create("paypa1", None, "", True))
+        (open,) = self.successResultOf(self.invitations.open())
+        self.assertEqual((open, open.anyway), (made, True))
+        host = self.rig.host
+        host.facts.put("example.org", "invitation", made.id, b'{"username": "x", "expires": 2e9, "creator": ""}')
+        self.assertEqual([each.anyway for each in self.successResultOf(self.invitations.open())], [False])
 
 
 class OwnRegistrationTests(AskingCase):

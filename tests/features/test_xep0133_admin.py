@@ -91,6 +91,18 @@ class AdminTests(AskingCase):
         self.assertEqual(self.failing("add-user", accountjid="n@example.com", password="a"), "item-not-found")
         self.assertEqual(self.failing("add-user", accountjid="@", password="a"), "bad-request")
 
+    @spec("XEP-0133", "4.1")
+    @spec("mission", "M2")
+    def test_addUserAlike(self) -> None:
+        """What looks like another account is made only if it is meant; a protected name is an administrator's to give."""
+        self.assertEqual(self.failing("add-user", accountjid="ju1iet@example.org", password="a"), "conflict")
+        self.assertEqual(self.failing("add-user", accountjid="supp0rt@example.org", password="a"), "not-acceptable")
+        self.do("add-user", accountjid="ju1iet@example.org", password="a", anyway="1")
+        self.do("add-user", accountjid="support@example.org", password="a")
+        self.assertTrue(self.successResultOf(self.rig.host.exists("ju1iet@example.org")))
+        tally = self.rig.host.counters.tally("names", "", "host", "kind", "action")
+        self.assertEqual(tally.values, {("example.org", "account", "refuse"): 3})
+
     @spec("XEP-0133", "4.2")
     def test_deleteUser(self) -> None:
         """Accounts go with their sessions; those that aren't there are named."""

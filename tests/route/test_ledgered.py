@@ -13,6 +13,7 @@ from tests.contracts import (
     AccountStoreContract,
     ArchiveStoreContract,
     FactStoreContract,
+    NameStoreContract,
     NodeStoreContract,
     RosterStoreContract,
     SpoolStoreContract,
@@ -55,6 +56,10 @@ class LedgeredFactsTests(_Ledgered, FactStoreContract, TestCase):
 
 class LedgeredArchivesTests(_Ledgered, ArchiveStoreContract, TestCase):
     """Archives."""
+
+
+class LedgeredNamesTests(_Ledgered, NameStoreContract, TestCase):
+    """Names."""
 
 
 class LedgeredNodesTests(_Ledgered, NodeStoreContract, TestCase):

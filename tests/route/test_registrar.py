@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.doubles import Rig
 from tests.marks import spec
+from xmppd.config import HostConfig
 from xmppd.ixmppd import Departure, IRegistrar
+from xmppd.naming import NamesConfig
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition
 from xmppd.wire.stanza import fromBytes
 
@@ -50,6 +53,81 @@ class RegistrarTests(SynchronousTestCase):
         for name, password in (("", "x"), ("a@b", "x"), ("a" * 1024, "x"), ("ok", ""), ("ok", "a\x07")):
             self.assertRefused(StanzaCondition.NOT_ACCEPTABLE, self.registrar.create(name, password))
         self.assertEqual(self.successResultOf(self.rig.host.accounts.count("example.org")), 0)
+
+    @spec("XEP-0165", "1")
+    @spec("mission", "M2")
+    def test_createAlike(self) -> None:
+        """Who looks like an account is refused, whoever makes it, unless it is meant; strangers aren't told like which."""
+        self.successResultOf(self.registrar.create("paypal", "x"))
+        for name in ("paypa1", "PAYPA1", "\u0440\u0430\u0443\u0440\u0430l", "PаYPAL"):
+            error = self.failureResultOf(self.registrar.create(name, "x"), StanzaError).value
+            self.assertEqual((error.condition, "paypal" in error.text), (StanzaCondition.CONFLICT, False), name)
+        error = self.failureResultOf(self.registrar.create("paypa1", "x", by="admin@example.org"), StanzaError).value
+        self.assertIn("paypal", error.text)
+        created = self.registrar.create("paypa1", "x", by="admin@example.org", anyway=True)
+        self.assertEqual(self.successResultOf(created), "paypa1@example.org")
+        self.successResultOf(self.registrar.remove("paypal@example.org"))
+        self.assertRefused(StanzaCondition.CONFLICT, self.registrar.create("paypal", "x"))
+
+    @spec("XEP-0165", "1")
+    @spec("mission", "M2")
+    def test_createCherokee(self) -> None:
+        """The example of the document."""
+        self.successResultOf(self.registrar.create("stpeter", "x"))
+        self.assertRefused(StanzaCondition.CONFLICT, self.registrar.create("ᏚᎢᎵᎬᎢᎬᏒ", "x"))
+
+    @spec("mission", "M2")
+    def test_createAtOnce(self) -> None:
+        """Of two look-alikes that are made at the same time, one is, though neither was there when the other was asked."""
+        waiting: list[Deferred[Any]] = []
+        passwords = self.rig.host.passwords
+        derive = passwords.derive
+
+        def slowly(password: str) -> Deferred[Any]:
+            gate: Deferred[Any] = Deferred()
+            waiting.append(gate)
+            return gate.addCallback(lambda _: derive(password))
+
+        self.patch(passwords, "derive", slowly)
+        first, second = (self.registrar.create(name, "x") for name in ("paypal", "paypa1"))
+        for gate in waiting[::-1]:
+            gate.callback(None)
+        self.assertEqual(self.successResultOf(second), "paypa1@example.org")
+        self.assertRefused(StanzaCondition.CONFLICT, first)
+        self.assertEqual(self.heard, [("registered", "paypa1@example.org")])
+
+    @spec("mission", "M2")
+    def test_createProtected(self) -> None:
+        """Protected names are made by administrators, what looks like them only if it is meant."""
+        self.assertRefused(StanzaCondition.NOT_ACCEPTABLE, self.registrar.create("support", "x"))
+        self.successResultOf(self.registrar.create("support", "x", by="xmppctl"))
+        self.assertRefused(StanzaCondition.NOT_ACCEPTABLE, self.registrar.create("adrnin", "x", by="xmppctl"))
+        self.successResultOf(self.registrar.create("adrnin", "x", by="xmppctl", anyway=True))
+        self.assertRefused(StanzaCondition.NOT_ACCEPTABLE, self.registrar.create("p\u0430ypal", "x"))
+
+    @spec("mission", "M2")
+    def test_createAllowed(self) -> None:
+        """Where look-alikes are allowed, or only warned of, they are made."""
+        for action, count in (("allow", 0), ("warn", 1)):
+            host = self.rig.host
+            host.reconfigure(HostConfig("example.org", names=NamesConfig(accounts=action)), host.limits)
+            self.successResultOf(self.registrar.create("paypal", "x"))
+            self.successResultOf(self.registrar.create("paypa1", "x"))
+            tally = host.counters.tally("names", "", "host", "kind", "action")
+            self.assertEqual(tally.values.get(("example.org", "account", action), 0), count)
+            for name in ("paypal", "paypa1"):
+                self.successResultOf(self.registrar.remove(f"{name}@example.org"))
+
+    @spec("mission", "M2")
+    def test_check(self) -> None:
+        """A name can be asked for without making anything."""
+        self.successResultOf(self.registrar.create("paypal", "x"))
+        self.assertEqual(self.successResultOf(self.registrar.check("Juliet")), "juliet")
+        for name in ("paypal", "paypa1"):
+            self.assertRefused(StanzaCondition.CONFLICT, self.registrar.check(name))
+        self.assertRefused(StanzaCondition.NOT_ACCEPTABLE, self.registrar.check("a@b"))
+        self.assertEqual(self.successResultOf(self.registrar.check("paypa1", "xmppctl", True)), "paypa1")
+        self.assertEqual(self.successResultOf(self.rig.host.accounts.count("example.org")), 1)
 
     def test_createRefused(self) -> None:
         """What joined C{registering} may refuse."""
