@@ -244,6 +244,15 @@ class MistakesTests(ConfigurationTestCase):
             "limits.idle_seconds",
         })
 
+    def test_days(self) -> None:
+        """Numbers of days are sorted, and each is there once."""
+        tls = self.parse(SMALLEST + "[tls]\nexpiry_warning_days = [1, 60, 7, 7]").tls
+        self.assertEqual(tls.expiryWarningDays, (60, 7, 1))
+        self.assertEqual(self.parse(SMALLEST + "[tls]\nexpiry_warning_days = []").tls.expiryWarningDays, ())
+        for wrong in ("5", "[0]", "[1001]", '["7"]'):
+            wrongs = self.wrongs(SMALLEST + f"[tls]\nexpiry_warning_days = {wrong}")
+            self.assertEqual(set(wrongs), {"tls.expiry_warning_days"}, wrong)
+
     def test_zero(self) -> None:
         """Where nothing is a sensible value, 0 stands for it."""
         limits = self.parse(SMALLEST + "[limits]\nidle_seconds = 0\noffline_messages = 0\nstanzas_per_second = 0").limits

@@ -17,6 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.ctl.servers import ServerCase, folderFor
 from tests.doubles import CountingEntropy
+from tests.marks import spec
 from xmppd import tap
 from xmppd.config import ConfigurationError, load
 from xmppd.ctl.exits import (
@@ -441,6 +442,20 @@ class ReloadTests(ServerCase):
         makeCertificate(["example.org"], self.certificates, 1_700_000_000)
         self.assertEqual(self.server.reload().problems, ())
         self.assertNotEqual(self.server.tls.certificates["example.org"].sha256, before)
+
+    @spec("mission", "T12")
+    def test_expiry(self) -> None:
+        """Administrators are told before a certificate ends, with as many days left as the file says at the moment."""
+        told: list[Any] = []
+        self.patch(type(self.server.router), "route", lambda router, stanza: told.append(stanza))
+        self.configuration = self.configuration.replace('[host."example.org"]', '[host."example.org"]\nadmins = ["a@example.org"]')
+        self.change("[tls]", "[tls]")
+        for _ in range(66):
+            self.clock.advance(86_400)
+        self.assertEqual(told, [])
+        self.assertEqual(self.change("[tls]", "[tls]\nexpiry_warning_days = [23]").remarks, ())
+        self.clock.advance(86_400)
+        self.assertEqual([each.attrs["to"] for each in told], ["a@example.org"])
 
     def test_badCertificate(self) -> None:
         """A bad or a missing certificate keeps the old; other changes are taken over."""

@@ -285,6 +285,14 @@ class CheckTests(LineCase):
         self.assertEqual(self.refused("check", "example.com").status, EX_NOHOST)
         self.assertEqual(self.refused("check", "a b").status, EX_DATAERR)
 
+    def test_international(self) -> None:
+        """A domain beyond ASCII is found however it is written."""
+        text = CONFIGURATION.replace("example.net", "bücher.example")
+        (self.folder / "xmppd.toml").write_text(text)
+        self.issue("xn--bcher-kva.example")
+        for written in ("bücher.example", "xn--bcher-kva.example", "BÜCHER.example"):
+            self.assertEqual(self.check(written), {"xn--bcher-kva.example.pem": {"no-service-names": "info"}})
+
     def test_wrongName(self) -> None:
         """A file named after a domain that its certificate doesn't name."""
         self.issue("example.org")
@@ -342,6 +350,7 @@ class CheckTests(LineCase):
 
         self.patch(client, "Client", Running)
         self.assertEqual(self.check()["example.org.pem"]["not-in-use"], "warning")
+        self.assertEqual(self.check("rooms.example.org")["example.org.pem"]["not-in-use"], "warning")
         shown["sha256"] = loadCertificate(path, time.time()).sha256
         self.assertNotIn("not-in-use", self.check()["example.org.pem"])
 

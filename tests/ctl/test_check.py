@@ -157,6 +157,8 @@ class CheckTests(SynchronousTestCase):
         self.assertWarning(self.found("[tls]", f"{http}[tls]"), "web.url")
         self.assertEqual(self.found("[tls]", f"{http}[web]\nwebsocket = false\nbosh = false\n[tls]").warnings, [])
         self.assertWarning(self.found("[tls]", f'{http}{web}origins = "*"\n[tls]'), "every page")
+        self.assertWarning(self.found("[tls]", '[web]\nacme_challenge = "acme"\n[tls]'), "web.acme_challenge", "port 80")
+        self.assertEqual(self.found("[tls]", f'{http}{web}acme_challenge = "acme"\n[tls]').warnings, [])
         self.assertWarning(self.found("[tls]", f"{http}{web}proxies = []\n[tls]"), "web.proxies")
         self.assertIn("by HTTP in plain text", "".join(self.found("[tls]", f"{http}{web}[tls]\nrequire_c2s = false").warnings))
         only = self.found('c2s = ["tcp:0:interface=127.0.0.1"]', f"{http}{web}")

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.trust.authority import DAY, NOW
 from xmppd.trust import selfsigned
 from xmppd.trust.certificates import loadCertificate, loadCertificates
-from xmppd.trust.selfsigned import makeCertificate, makeCertificates
+from xmppd.trust.selfsigned import makeCertificate, makeCertificates, namesFor, writePrivately
 
 
 class SelfSignedTests(SynchronousTestCase):
@@ -57,6 +57,21 @@ class SelfSignedTests(SynchronousTestCase):
         self.assertRaises(OSError, makeCertificate, ["example.org"], self.folder, NOW)
         self.assertEqual(path.read_bytes(), before)
         self.assertEqual(os.listdir(self.folder), ["example.org.pem"])
+
+    def test_notReplaced(self) -> None:
+        """What is there stays unless it may be replaced; nothing is left behind."""
+        self.folder.mkdir()
+        path = self.folder / "a.pem"
+        writePrivately(path, b"first", replace=False, owner=(os.getuid(), os.getgid()))
+        self.assertRaises(FileExistsError, writePrivately, path, b"second", replace=False)
+        self.assertEqual((path.read_bytes(), os.listdir(self.folder)), (b"first", ["a.pem"]))
+        writePrivately(path, b"third", replace=True, mode=0o640)
+        self.assertEqual((path.read_bytes(), stat.S_IMODE(path.stat().st_mode)), (b"third", 0o640))
+        self.assertEqual(os.listdir(self.folder), ["a.pem"])
+
+    def test_names(self) -> None:
+        """Names are made ASCII, and each is there once."""
+        self.assertEqual(namesFor(["Bücher.example", "xn--bcher-kva.example", "*.a.example"]), ("xn--bcher-kva.example", "*.a.example"))
 
     def test_many(self) -> None:
         """One file for each domain."""

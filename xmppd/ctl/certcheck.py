@@ -93,15 +93,22 @@ def checkFile(path: Path, config: Configuration | None, now: float) -> Certifica
     return CertificateReport((_checked(path, domains, now, config, domains or ("any.invalid",)),))
 
 
-def checkDomain(domain: str, config: Configuration, now: float) -> CertificateReport:
+def checkDomain(
+    domain: str, config: Configuration, running: Mapping[str, str] | None, now: float
+) -> CertificateReport:
     """
-    The certificate that a domain is shown.
+    The certificate that a domain is shown. See L{checkAll}.
 
     @raise CommandError: there is none.
     @raise CertificateError: the folder can't be read.
     """
-    report = checkAll(config, None, now)
-    found = tuple(each for each in report.checked if domain in (*each.domains, each.what))
+    report = checkAll(config, running, now)
+    wanted = asciiDomain(domain)
+    found = tuple(
+        each
+        for each in report.checked
+        if each.what == domain or wanted in map(asciiDomain, each.domains)
+    )
     if not found:
         served = ", ".join((*config.hosts, *servicesOf(config)))
         line = f"there is no certificate for {domain}, and it isn't served here; served are: {served}"
@@ -123,8 +130,9 @@ def checkAll(config: Configuration, running: Mapping[str, str] | None, now: floa
     shown = {domain: findCertificate(usable, domain) for domain in (*config.hosts, *servicesOf(config))}
     checked = []
     for path, each in loaded.items():
-        named = (each.domain,) if isinstance(each, Certificate) else ()
-        domains = tuple(dict.fromkeys((*named, *(domain for domain, own in shown.items() if own is each))))
+        serving = [domain for domain, own in shown.items() if own is each]
+        named = [each.domain] if isinstance(each, Certificate) else []
+        domains = tuple({asciiDomain(domain): domain for domain in (*named, *serving)}.values())
         found = _checked(path, domains, now, config, None)
         if isinstance(each, Certificate) and running is not None and running.get(str(path)) != each.sha256:
             remark = Remark(Grade.WARNING, "not-in-use", "isn't what the running server shows", "xmppctl reload")

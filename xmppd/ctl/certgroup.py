@@ -90,7 +90,7 @@ def checkCommand(target: Target, what: str | None, asJSON: bool) -> int:
         elif "/" in what or Path(what).exists():
             found = checkFile(Path(what), _configured(target), now)
         else:
-            found = checkDomain(_domain(what), loaded(target), now)
+            found = checkDomain(_domain(what), loaded(target), _shown(target), now)
     show(found.facts(), asJSON, found.text())
     return found.status
 

@@ -140,14 +140,14 @@ def peerWarnings(config: Configuration) -> Iterator[str]:
 def webWarnings(config: Configuration) -> Iterator[str]:
     """The same of clients that come by HTTP."""
     file, listen, web = config.file, config.listen, config.web
+    if web.acmeChallenge is not None and not listen.http:
+        yield f"{file}: web.acme_challenge: authorities ask on port 80 without TLS; set listen.http"
     if not (listen.http or listen.https) or not (web.websocket or web.bosh):
         return
     if "*" in web.origins:
         yield f"{file}: web.origins: every page in a user's browser may connect, and try passwords from there"
     if web.url is None and not listen.https:
         yield f"{file}: web.url: clients aren't told where they can connect by HTTP; say where the reverse proxy is"
-    if web.acmeChallenge is not None and not listen.http:
-        yield f"{file}: web.acme_challenge: authorities ask on port 80 without TLS; set listen.http"
     if listen.http and not config.tls.requireC2s:
         yield f"{file}: listen.http: clients may log in by HTTP in plain text, since tls.require_c2s is false"
     if listen.http and not web.proxies:
