@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client import REGISTRY
@@ -15,7 +18,10 @@ from tests.marks import spec
 from xmppd.ctl import metrics
 from xmppd.ctl.metrics import Metrics
 from xmppd.ixmppd import IWebResource, WebRequest, WebResponse
+from xmppd.route.remote import Remote
 from xmppd.wire.stanza import build
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def request(path: str = "/metrics", method: str = "GET", **headers: str) -> WebRequest:
@@ -145,3 +151,15 @@ class MetricsTests(ServerCase):
         answer: Any = self.metrics.respond(request(method="POST"))
         self.assertEqual(answer.status, 405)
         self.assertIsNone(self.metrics.respond(request("/metrics/x")))
+
+    def test_documented(self) -> None:
+        """The page about metrics has all of ours, and none that there isn't."""
+        limits = self.server.config.s2s
+        self.server.remote = Remote(self.server.router, lambda domain: None, self.clock, limits, lambda: 0.5)
+        self.addCleanup(setattr, self.server, "peers", None)
+        self.server.peers = SimpleNamespace(histories=SimpleNamespace(warned={}))  # type: ignore[assignment]
+        body = self.scrape().body
+        assert isinstance(body, bytes)
+        there = set(re.findall(r"^# TYPE (xmppd_\w+)", body.decode(), re.MULTILINE))
+        documented = set(re.findall(r"^``(xmppd_\w+)``", (ROOT / "docs" / "metrics.rst").read_text("utf-8"), re.MULTILINE))
+        self.assertEqual(there, documented)

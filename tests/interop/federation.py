@@ -300,7 +300,7 @@ class World:
 
     def streams(self) -> list[dict[str, Any]]:
         """Our streams with the other server."""
-        return [each for each in self.daemon.streams() if each.get("direction")]
+        return [each for each in self.daemon.streams() if each["kind"] == "s2s"]
 
     def told(self) -> str:
         """Both logs, for when a test fails."""

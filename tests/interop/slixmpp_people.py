@@ -583,6 +583,41 @@ async def queries(world: World) -> dict[str, Any]:
     return seen
 
 
+async def inspection(world: World) -> dict[str, Any]:
+    """The administrator looks, from a client, at the streams of clients and at what secures them."""
+    admin, romeo = await world.login("admin"), await world.login("romeo")
+    namespace = "urn:xmppd:streams:0"
+    listed = await admin.wait(admin.plugin["xep_0050"].get_commands(DOMAIN, timeout=DEADLINE))
+    nodes = [item[1] for item in listed["disco_items"]["items"]]
+    seen: dict[str, Any] = {"nodes": sorted(node.partition("#")[2] for node in nodes if node.startswith(namespace))}
+    node = f"{namespace}#list"
+    seen["refused"] = await refused(romeo.asks(f"<command xmlns='http://jabber.org/protocol/commands' node='{node}'/>", "set", DOMAIN))
+
+    async def run(name: str, **values: str) -> Any:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def fillIn(iq: Any, session: Any) -> None:
+            answer = admin.plugin["xep_0004"].make_form(ftype="submit")
+            answer.add_field(var="FORM_TYPE", ftype="hidden", value=namespace)
+            for var, value in values.items():
+                answer.add_field(var=var, value=value)
+            session["payload"] = answer
+            session["next"] = lambda iq, session: done.set_result(iq["command"]["form"])
+            admin.plugin["xep_0050"].complete_command(session)
+
+        session = {"next": fillIn, "error": lambda iq, session: done.set_exception(RuntimeError(str(iq)))}
+        admin.plugin["xep_0050"].start_command(jid=DOMAIN, node=f"{namespace}#{name}", session=session)
+        return await admin.wait(done)
+
+    form = await run("list", which="clients")
+    rows = {row["jid"]: row for row in form.get_items()}
+    seen["reported"] = sorted(form.get_reported())
+    seen["streams"] = sorted([jid, row["kind"], row["tls"], row["mechanism"]] for jid, row in rows.items())
+    one = (await run("show", id=rows[str(romeo.boundjid)]["id"])).get_values()
+    seen["one"] = [one["jid"], one["cipher"].startswith("TLS_")]
+    return seen
+
+
 async def commands(world: World) -> dict[str, Any]:
     """The administrator adds an account from a client; somebody else may not."""
     admin, romeo = await world.login("admin"), await world.login("romeo")
@@ -691,7 +726,7 @@ async def guests(world: World) -> dict[str, Any]:
 
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
-    for scene in (login, roster, subscription, messages, resumption, expiry, restart, stopped, carbons, archive, blocking, queries, commands, registration, clientStates, guests)
+    for scene in (login, roster, subscription, messages, resumption, expiry, restart, stopped, carbons, archive, blocking, queries, commands, inspection, registration, clientStates, guests)
 }
 
 

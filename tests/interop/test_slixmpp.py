@@ -256,6 +256,18 @@ class QueryTests(SlixmppTestCase):
         )
 
     @spec("XEP-0050", "2")
+    @spec("mission", "T10", "T11")
+    def test_inspection(self) -> None:
+        """The administrator sees from a client what secures each stream; nobody else does."""
+        seen = self.play("inspection")
+        self.assertEqual(seen["nodes"], ["acknowledge", "history", "list", "show"])
+        self.assertEqual(seen["refused"], "forbidden")
+        self.assertLessEqual({"tls", "cipher", "proof", "mechanism", "channel_binding"}, set(seen["reported"]))
+        people = [[jid.partition("/")[0], *rest] for jid, *rest in seen["streams"]]
+        self.assertEqual(people, [[f"{name}@example.org", "c2s", "TLSv1.3", "SCRAM-SHA-512"] for name in ("admin", "romeo")])
+        self.assertTrue(seen["one"][1])
+
+    @spec("XEP-0050", "2")
     @spec("XEP-0133", "4.1")
     def test_commands(self) -> None:
         """The administrator adds an account from a client; nobody else sees the command or may use it."""

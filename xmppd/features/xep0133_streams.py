@@ -104,7 +104,8 @@ class Streams:
         if which not in WHICH:
             raise StanzaError(StanzaCondition.NOT_ACCEPTABLE, "Choose which streams.")
         servers = None if which == "all" else which == "servers"
-        found = self._inspection.streams(self._host.domain, _address(forms.first(values, "peer")), servers)
+        peer = _address(forms.first(values, "peer"))
+        found = self._inspection.streams(self._host.domain, peer, servers)
         rows = [_streamRow(each) for each in islice(found, MOST + 1)]
         more = len(rows) > MOST
         note = f"Only the first {MOST} are shown." if more else None if rows else "There are none."
@@ -119,7 +120,8 @@ class Streams:
         fields = [*_fields(COLUMNS, _streamRow(stream))]
         verdict = stream.get("verdict")
         if verdict:
-            fields.append(forms.field("verdict", *map(_harmless, verdict), type="text-multi", label="What was found out"))
+            texts = map(_harmless, verdict)
+            fields.append(forms.field("verdict", *texts, type="text-multi", label="What was found out"))
         for number, each in enumerate(stream.get("chain", ()), 1):
             fields += _fields(CERTIFICATE, each, f"certificate{number}_", f"{number}: ")
         return CommandResult(_result("Stream", fields))

@@ -1,0 +1,1 @@
+``[listen] metrics`` opens a listener for administrators with metrics for Prometheus at ``/metrics`` and a page at ``/status``: streams by TLS, mechanism and proof, sessions, queues, failed logins, certificates (`What goes on <metrics.rst>`_).
