@@ -15,7 +15,7 @@ from tests.wire.documents import HEADERS, Documents
 from xmppd.wire import ns
 from xmppd.wire.element import STREAM_CONTEXT, parse
 from xmppd.wire.errors import StreamError
-from xmppd.wire.rewriting import rewritten
+from xmppd.wire.rewriting import moved, rewritten
 from xmppd.wire.stanza import renamed
 from xmppd.wire.xmlstream import DEPENDENT, ParserLimits, XMLStreamParser
 
@@ -49,6 +49,14 @@ class RewrittenTests(SynchronousTestCase):
         old = name if name in (ns.SERVER, ns.COMPONENT_ACCEPT) else ns.CLIENT
         expected = byTree(raw, bound.get("", ""), prefixes, old)
         self.assertEqual(rewritten(raw, bound.get("", ""), prefixes, old, ns.CLIENT, MOST), expected)
+
+    def test_moved(self) -> None:
+        """Names in the content namespace change places with those in that of clients, all others stay."""
+        for content in (ns.SERVER, ns.COMPONENT_ACCEPT):
+            names = [f"{content} body", f"{content} x", f"{ns.CLIENT} body", f"{content}s body", "jabber:iq:last query"]
+            names += ["x", "urn:u body"]
+            new = [f"{ns.CLIENT} body", f"{ns.CLIENT} x", f"{content} body", *names[3:]]
+            self.assertEqual(moved(names, content), new)
 
     def test_bound(self) -> None:
         """What gets longer than it may is given up, in the middle of it or at its end."""

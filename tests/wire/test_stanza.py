@@ -5,11 +5,13 @@ L{tests.wire.test_xmlstream} too.
 
 from __future__ import annotations
 
+from unittest import mock
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
 from tests.wire.documents import received
-from xmppd.wire import ns
+from xmppd.wire import ns, stanza
 from xmppd.wire.element import LANG, Element, parse
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.stanza import BODY, ERROR, NAME_LENGTHS, Stanza, build, content, fromBytes, join, portable, starts
@@ -207,6 +209,21 @@ class ChangeTests(SynchronousTestCase):
             self.assertEqual(stanza.forNamespace(ns.SERVER), expected)
             self.assertEqual(stanza.forNamespace(ns.CLIENT), raw)
         self.assertTrue(portable(b"<message><x xmlns='u'/></message>", ns.SERVER))
+
+    def test_portable(self) -> None:
+        """What can be told at a glance is what a thorough look would tell."""
+        pieces = (
+            *(b"jabber:client", b"jabber:server", b"xmlns:x='u'", b"xmlns='jabber&#58;client'", b"xmlns='u:n'"),
+            *(b"<stream:x/>", b"<xml:x/>", b"<db:x/>", b"<p:x/>", b" xml:lang='de'", b"is: or: http://b: ", b"&amp;"),
+        )
+        raws = [b"<message><body>" + one + b"y" + two + b"</body></message>" for one in pieces for two in pieces]
+        for space in (ns.CLIENT, ns.SERVER, ns.COMPONENT_ACCEPT):
+            for prefixes in ((), (b"db:",), (b"db:", b"p:")):
+                quick = [portable(raw, space, prefixes) for raw in raws]
+                with mock.patch.object(stanza, "_DOUBTFUL", {}):
+                    slow = [portable(raw, space, prefixes) for raw in raws]
+                self.assertEqual(quick, slow)
+                self.assertEqual(len(set(quick)), 1 if space == ns.CLIENT and not prefixes else 2)
 
     @spec("RFC 7395", "3.3.3")
     def test_declared(self) -> None:

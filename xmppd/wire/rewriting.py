@@ -8,6 +8,7 @@ namespace of hundreds, and whoever sends such things decides how often.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 from xml.parsers import expat
@@ -27,6 +28,19 @@ from xmppd.wire.refusals import refuseComment, refuseInstruction, tooBig
 
 CHUNK: Final = 65536
 """Up to how many characters of text expat hands over at once."""
+
+_FAMILY: Final = "jabber:"
+"""What all content namespaces begin with."""
+
+_MOVED: Final = {
+    ns.SERVER: {
+        f"{ns.SERVER} {name}": f"{ns.CLIENT} {name}"
+        for name in ("body", "subject", "thread", "show", "status", "priority", "error")
+    }
+}
+"""The answers for the children that stanzas have most often (RFC 6121)."""
+
+_NOTHING: Final[dict[str, str]] = {}
 
 
 class _Writer:
@@ -146,8 +160,13 @@ def rewritten(
     return raw
 
 
-def moved(name: str, content: str) -> str:
-    """A child's name as it is in a client stream, see L{xmppd.wire.stanza.renamed}."""
+def moved(names: Sequence[str], content: str) -> list[str]:
+    """Names of children as they are in a client stream, see L{xmppd.wire.stanza.renamed}."""
+    known = _MOVED.get(content, _NOTHING)
+    return [known.get(name) or (_moved(name, content) if name.startswith(_FAMILY) else name) for name in names]
+
+
+def _moved(name: str, content: str) -> str:
     if name.startswith(content) and name[len(content)] == " ":
         return ns.CLIENT + name[len(content) :]
     return content + name[len(ns.CLIENT) :] if name.startswith(ns.CLIENT + " ") else name

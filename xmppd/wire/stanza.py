@@ -16,7 +16,7 @@ ones with L{Stanza.addressed}, which share the inner bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from xmppd.wire import ns
@@ -44,6 +44,14 @@ _DECLARING: Final = re.compile(rb"""<[a-z]+(?:\s+[^\s=<>"']+\s*=\s*(?:"[^"]*"|'[
 """A stanza's start tag that declares the default namespace, up to there."""
 _ESCAPED = re.compile(rb"""xmlns[^<>"'=]*=\s*(?:"[^"]*&|'[^']*&)""")
 """A declaration of a namespace whose name is partly written as character references."""
+_DOUBTFUL: Final[dict[tuple[bytes, ...], Callable[[bytes], object]]] = {
+    (): re.compile(rb":(?<=[rsml]:)").search,
+    (b"db:",): re.compile(rb":(?<=[rsmlb]:)").search,
+}
+"""
+By prefixes: finds a colon that may be one of those that L{portable} looks for, behind C{jabber}, C{xmlns}, C{stream},
+C{xml} or a prefix. It is much quicker than looking for each of them, and few stanzas have such a colon.
+"""
 
 
 class Stanza:
@@ -341,12 +349,22 @@ def _children(raw: bytes) -> list[tuple[str, int, int]]:
     return found
 
 
-def portable(raw: bytes, content: str) -> bool:
+def portable(raw: bytes, content: str, prefixes: tuple[bytes, ...] = ()) -> bool:
     """
     Do the same bytes make the same stanza in a client stream and in one whose content namespace is C{content}? That is
     if they name neither namespace, and no element has a prefix: what is inside it would inherit the content namespace
     without being part of the stanza's own vocabulary.
+
+    @param prefixes: what only the other stream binds, with their colons: the bytes may not use them either.
     """
+    if content == ns.CLIENT and not prefixes:
+        return True
+    doubtful = _DOUBTFUL.get(prefixes)
+    if doubtful is not None and doubtful(raw) is None and raw.find(b"&") < 0:  # quicker, and nearly always so
+        return True
+    for prefix in prefixes:
+        if prefix in raw:
+            return False
     return content == ns.CLIENT or not (
         b"jabber:client" in raw
         or content.encode() in raw

@@ -612,9 +612,9 @@ class XMLStreamParser:
         name, attrs, names = self._stanzaName, self._stanzaAttrs, self._childNames
         if kind and content != ns.CLIENT:
             name = f"{ns.CLIENT} {kind}"
-            names = [moved(each, content) for each in names]
+            names = moved(names, content)
         plain = kind and self._default == content and raw.startswith(STARTS[kind])
-        if not plain or not portable(raw, content) or any(use in raw for use in self._uses):
+        if not plain or not portable(raw, content, self._uses):
             if self._elements + len(names) > DEPENDENT:
                 raise tooMany(DEPENDENT, "elements in a stanza that has to be written again")
             old = content if kind else ns.CLIENT
