@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xmppd import catalogue
 from xmppd.config import Configuration
 from xmppd.ctl.arguments import Arguments
 from xmppd.ctl.tables import cell, day, table
@@ -33,7 +32,8 @@ class CertCommands:
         """All certificates that it has, and the domains that they are shown for."""
         server = self._server
         certificates = server.tls.certificates if server.tls is not None else {}
-        return listing(certificates, server.hosts, server.serviceHosts, server.clock.seconds())
+        services = (*server.serviceHosts, *server.components)
+        return listing(certificates, server.hosts, services, server.clock.seconds())
 
 
 def listing(
@@ -46,7 +46,7 @@ def listing(
     """
     All certificates, and all domains with the file of the certificate that each is shown.
 
-    @param hosts: the domains of users; C{services}: those of rooms and other services.
+    @param hosts: the domains of users; C{services}: those of rooms, other services, and components.
     @param now: seconds since the epoch.
     @param problems: of files that can't be used.
     """
@@ -101,8 +101,8 @@ def described(certificate: Certificate, served: Sequence[str], authorities: Auth
 
 
 def servicesOf(config: Configuration) -> list[str]:
-    """The domains of services that a configuration makes."""
-    return [host.domain for host in catalogue.services(catalogue.discover(), config)]
+    """The domains of services and components in a configuration."""
+    return [*config.rooms, *config.pubsub, *config.upload, *config.proxy, *config.components]
 
 
 def listingOfFolder(config: Configuration, now: float) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 When to warn that a certificate of ours is about to end.
 
 There are thresholds, in days before the end, and the end itself. A certificate reaches one after the other, and each is
-worth one warning. A threshold counts only for certificates of which that is less than a third of their life: automatic
-renewal begins with a third of it left (L{xmppd.trust.history.DUE}), so before that there is nothing to worry about, and
-for a certificate that lives for six days the fourteenth day before its end means nothing.
+worth one warning. A threshold counts only for certificates of which that is less than a third of their life, with a day
+to spare: automatic renewal begins with a third of it left (L{xmppd.trust.history.DUE}), so before that has failed
+there is nothing to worry about, and for a certificate that lives for six days the fourteenth before its end means
+nothing.
 
 A certificate ends when the first in its chain does.
 """
@@ -40,8 +41,8 @@ def stage(start: float, end: float, now: float, days: Sequence[int] = WARNING_DA
     """
     if now >= end:
         return OVER
-    counting = (each for each in days if each * DAY < (end - start) * DUE and now >= end - each * DAY)
-    return min(counting, default=None)
+    counting = (each for each in days if (each + 1) * DAY <= (end - start) * DUE)
+    return min((each for each in counting if now >= end - each * DAY), default=None)
 
 
 def isNews(reached: int | None, told: int | None) -> bool:
