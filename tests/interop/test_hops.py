@@ -157,6 +157,31 @@ class NearTests(WebChatTestCase):
         ):
             self.assertEqual(self.assess(tab, here.format(route, security), "a@b.example", grouped)[1], level)
 
+    def test_worsened(self) -> None:
+        """That a conversation is less secure than before is said in it, once; a pause in between makes no difference."""
+        tab = self.comeIn("Wanderer")
+        locked(tab, "closed closed")
+        tls = "security='tls' version='TLSv1.3' cipher='C' proof='{}' authenticated='{}'"
+        good, weak = (f"<stream direction='out' {tls.format(*each)}/>" for each in (("PKIX", "true"), ("dialback", "false")))
+        answers = [
+            f"<hops xmlns='{NS[1:-1]}' to='{JULIET}'><client security='tls' version='TLSv1.3' cipher='C'/>"
+            f"<server route='remote'>{streams}</server></hops>"
+            for streams in (good, weak, good + good.replace("out", "in"), "", good, "", weak, weak)
+        ]
+        said = tab.run(
+            "Promise.all([import('/chat/hops.js'), import('/chat/xml.js')]).then(async ([h, x]) => {"
+            " const said = [], session = { state: 'online', domain: 'example.org' };"
+            " const pane = new h.HopsPane('example.org', (place, text) => said.push([place.jid, text]));"
+            f" const place = {{ jid: {json.dumps(JULIET)}, name: 'juliet', kind: 'chat' }};"
+            " session.ask = () => new Promise(() => {}); pane.show(session, place); pane._asking = null;"
+            f" for (const text of {json.dumps(answers)}) {{"
+            "  session.ask = async () => x.parse(`<iq xmlns='jabber:client'>${text}</iq>`); await pane._refresh(); }"
+            " return said; })"
+        )
+        ((jid, text),) = said
+        self.assertEqual(jid, JULIET)
+        self.assertIn("less secure than before: encrypted, but only weakly proved who is there", text)
+
     def test_dark(self) -> None:
         """Contrast of all levels, light and dark."""
         for dark in (False, True):

@@ -35,6 +35,7 @@ def stream(judged: Any, *, heard: bool = False, spoken: bool = False, local: str
         "heard": {(PEER, local): judged} if heard else {},
         "spoken": {(local, PEER)} if spoken else set(),
         "verdict": judged, "tls": judged.tls, "mechanism": "EXTERNAL", "bidi": heard and spoken,
+        "retiring": False,
     }
     return SimpleNamespace(**{**facts, **more})
 
@@ -64,6 +65,11 @@ class LiveTests(SynchronousTestCase):
         """Streams of other pairs, and those that carry nothing, are none of the user's business."""
         judged = verdict(Prooftype.PKIX)
         self.assertEqual(self.live(stream(judged), stream(judged, heard=True, spoken=True, local="rooms.example.org")), [])
+
+    def test_retiring(self) -> None:
+        """On a stream that makes way for another nothing goes out any more; something may still come."""
+        found = self.live(stream(verdict(Prooftype.PKIX), heard=True, spoken=True, retiring=True))
+        self.assertEqual([each.outgoing for each in found], [False])
 
     def test_plaintext(self) -> None:
         """What isn't encrypted comes first."""

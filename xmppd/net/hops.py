@@ -75,7 +75,7 @@ class Hops:
         """See L{IHops}."""
         found: set[PeerHop] = set()
         for stream in self._peers.streams if self._peers is not None else ():
-            if (local, remote) in stream.spoken:
+            if (local, remote) in stream.spoken and not stream.retiring:
                 found.add(_hop(stream, (local, remote), True))
             if (remote, local) in stream.heard:
                 found.add(_hop(stream, (local, remote), False))

@@ -9,6 +9,7 @@ import { $, node } from "./view.js";
 import { NS, bareOf, child, childrenOf, x } from "./xml.js";
 
 const FRESH = 60_000; // milliseconds for which an answer is good enough
+const AGAIN = 5_000; // until the same question is asked again, if it was not answered
 const FIRST_PAUSE = 1000; // after a message, until it is looked whether the servers have connected
 const LONGEST_PAUSE = 16_000;
 const MOST_KEPT = 200;
@@ -128,7 +129,8 @@ function farHop(title, text) {
  *
  * @param {Element} answer the <hops/>.
  * @param {{ name: string, jid: string, grouped: boolean }} other with whom; whether that is a room or somebody in one.
- * @returns {{ own, second: string, hops: object[] }} the first hop, the level of the second padlock, and all hops.
+ * @returns {{ own, second: string, hops: object[], complete: boolean }} the first hop, the level of the second padlock, all
+ *   hops, and whether that is known of both directions.
  */
 export function assess(answer, other, domain) {
   const own = ownHop(child(answer, "client"), domain);
@@ -145,7 +147,9 @@ export function assess(answer, other, domain) {
     const title = other.grouped ? "The others in the room" : `${theirs} and ${other.name}`;
     rest = [farHop(title, "How they are connected to their servers can't be known from here.")];
   }
-  return { own, second: worst(between.map((hop) => hop.level)), hops: [own, ...between, ...rest] };
+  const directions = new Set(childrenOf(server, "stream").map((stream) => stream.getAttribute("direction")));
+  const complete = route !== "remote" || directions.size > 1;
+  return { own, second: worst(between.map((hop) => hop.level)), hops: [own, ...between, ...rest], complete };
 }
 
 /** When the server says nothing about somebody. */
@@ -190,8 +194,14 @@ function hopNode(hop) {
 
 /** The padlocks in the head of a conversation, and the words below them. */
 export class HopsPane {
-  constructor(domain) {
+  /**
+   * @param {string} domain of the server.
+   * @param {function(object, string)} worsened told of a conversation, and in words, if it is less secure than before.
+   */
+  constructor(domain, worsened = () => {}) {
     this._domain = domain;
+    this._worsened = worsened;
+    this._tried = { jid: "", time: 0 };
     this._known = new Map(); // by JID: { time, found }
     this._session = null;
     this._place = null;
@@ -212,15 +222,20 @@ export class HopsPane {
 
   /** A session is there, perhaps another: the first question, from which on the server knows whom we write to. */
   async begin(session) {
-    const again = this._session === session;
-    this._session = session;
-    this._known.clear();
+    this._take(session);
+    this._known.forEach((known) => Object.assign(known, { time: 0 }));
     this._supported = true;
-    if (!again) {
-      this._toggle(false);
-    }
     await askHops(session).catch((refusal) => this._failed(refusal));
     this._refresh();
+  }
+
+  /** Another session is another user, perhaps: nothing of the earlier one's is of use. */
+  _take(session) {
+    if (session !== this._session) {
+      this._session = session;
+      this._known.clear();
+      this._toggle(false);
+    }
   }
 
   _failed(refusal) {
@@ -229,14 +244,15 @@ export class HopsPane {
 
   /** This is the conversation that is seen; null for none. */
   show(session, place) {
-    const other = place !== this._place;
-    this._session = session;
-    this._place = place;
-    if (other) {
+    this._take(session);
+    if (place !== this._place) {
       clearTimeout(this._timer);
+      this._place = place;
     }
     this._draw();
-    if (place && Date.now() - (this._known.get(place.jid)?.time ?? 0) > FRESH) {
+    const now = Date.now();
+    const tried = this._tried.jid === place?.jid && now - this._tried.time < AGAIN;
+    if (place && !tried && now - (this._known.get(place.jid)?.time ?? 0) > FRESH) {
       this._refresh();
     }
   }
@@ -266,8 +282,12 @@ export class HopsPane {
       return;
     }
     this._asking = place.jid;
+    this._tried = { jid: place.jid, time: Date.now() };
     try {
-      this._keep(place.jid, await this._ask(session, place));
+      const found = await this._ask(session, place);
+      if (session === this._session) {
+        this._keep(place, found);
+      }
     } catch (refusal) {
       this._failed(refusal); // a lost connection, or a refusal that the next try may not meet
     } finally {
@@ -288,11 +308,16 @@ export class HopsPane {
     }
   }
 
-  _keep(jid, found) {
+  _keep(place, found) {
     if (this._known.size >= MOST_KEPT) {
       this._known.clear();
     }
-    this._known.set(jid, { time: Date.now(), found });
+    const before = this._known.get(place.jid)?.level;
+    const level = found.second === "unknown" || (before === undefined && !found.complete) ? before : found.second; // a pause says nothing
+    this._known.set(place.jid, { time: Date.now(), found, level });
+    if (before !== undefined && RANK.indexOf(level) < RANK.indexOf(before)) {
+      this._worsened(place, `The way to ${place.name} is less secure than before: ${SAYS[level].toLowerCase()}. Click on the padlocks to see why.`);
+    }
   }
 
   _draw() {

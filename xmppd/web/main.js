@@ -8,7 +8,7 @@
 import { Chat, partnerOf, unwrapped } from "./chats.js";
 import { Disconnected } from "./connection.js";
 import { HopsPane } from "./hops.js";
-import { Room, accepting, findRooms, listRooms } from "./rooms.js";
+import { Line, Room, accepting, findRooms, listRooms } from "./rooms.js";
 import { Refusal, fromStanza } from "./refusals.js";
 import { Session } from "./session.js";
 import { Keeping } from "./storage.js";
@@ -46,7 +46,7 @@ class Page {
     this.nick = "";
     this._firstRoom = "";
     this.peopleWanted = null; // whether the user has the list of people open
-    this.hops = new HopsPane(settings.domain);
+    this.hops = new HopsPane(settings.domain, (place, text) => this._worsened(place, text));
     this._noticeTimer = null;
     this._drawing = false;
   }
@@ -277,6 +277,11 @@ class Page {
     const place = this.chats.get(from) ?? this.chats.get(bareOf(from)) ?? room;
     place?.refused(id, refusal.words);
     this._refused(refusal);
+  }
+
+  _worsened(place, text) {
+    place.add(new Line("event", "", text));
+    this.draw();
   }
 
   _unread(place, line) {
