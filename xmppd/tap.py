@@ -169,7 +169,7 @@ class Server:
         for host in self.hosts.values():
             host.hops = Hops(self.router.destinations, self.peers)
         days = config.tls.expiryWarningDays
-        self.expiries = Expiries(self.store, self.clock, self.hosts, self._certificates, days, self.peers)
+        self.expiries = Expiries(self.store, self.clock, self.hosts, self._certificates, days)
         self.streams = Streams(self.connections, self.reception)
         self.reception.watched = tuple(sorted({each for host in self.hosts.values() for each in host.watched}))
         domains = (*self.hosts.values(), *self.serviceHosts.values())

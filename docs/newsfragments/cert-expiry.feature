@@ -1,1 +1,1 @@
-Administrators are warned by message and in the log before a certificate of the server ends (``tls.expiry_warning_days``), and streams of other servers are closed with ``reset`` when their certificates end.
+Administrators are warned by message and in the log before a certificate of the server ends (``tls.expiry_warning_days``).

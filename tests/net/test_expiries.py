@@ -12,20 +12,16 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
-from tests.net.test_histories import FIRST, verdict
 from tests.trust.authority import DAY, NOW, Authority
 from xmppd.ixmppd import StoreUnavailable
-from xmppd.net import expiries
-from xmppd.net.expiries import EVERY, KIND, OWNER, STREAMS_EVERY, Expiries
-from xmppd.net.histories import Histories
+from xmppd.net.expiries import EVERY, KIND, OWNER, Expiries
 from xmppd.store.memory import MemoryStore
 from xmppd.trust.certificates import Certificate, loadCertificate
-from xmppd.trust.verdict import Prooftype, Verdict
-from xmppd.wire.errors import StreamCondition
 
 
-class ExpiriesCase(SynchronousTestCase):
-    """A server's parts."""
+@spec("mission", "T12")
+class ExpiriesTests(SynchronousTestCase):
+    """What is told of our own."""
 
     def setUp(self) -> None:
         self.folder = Path(self.mktemp())
@@ -53,9 +49,9 @@ class ExpiriesCase(SynchronousTestCase):
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
 
-    def begin(self, days: Sequence[int] = (30, 14, 7, 3, 1), peers: Any = None) -> Expiries:
+    def begin(self, days: Sequence[int] = (30, 14, 7, 3, 1)) -> Expiries:
         """Start a server's watch."""
-        watch = Expiries(self.store, self.clock, self.hosts, lambda: self.certificates, days, peers)
+        watch = Expiries(self.store, self.clock, self.hosts, lambda: self.certificates, days)
         watch.start()
         self.addCleanup(watch.stop)
         return watch
@@ -69,10 +65,6 @@ class ExpiriesCase(SynchronousTestCase):
         """Of which certificates something was told."""
         return set(self.successResultOf(self.store.facts.all(OWNER, KIND)))
 
-
-@spec("mission", "T12", "T13")
-class OurCertificatesTests(ExpiriesCase):
-    """Those of our own."""
 
     def test_told(self) -> None:
         """Every administrator gets one message, the log a line; each threshold counts once."""
@@ -154,56 +146,3 @@ class OurCertificatesTests(ExpiriesCase):
         self.successResultOf(self.store.facts.put(OWNER, KIND, self.certificates[0].sha256, b"{"))
         self.begin()
         self.assertEqual(len(self.told), 3)
-
-
-class Stream:
-    """A stream with another server."""
-
-    direction = "out"
-    closed = False
-
-    def __init__(self, found: Verdict) -> None:
-        self.verdict = found
-        self.heard = {(found.domain, "example.org"): found}
-        self.spoken = {("example.org", found.domain)}
-        self.reasons: list[Any] = []
-
-    def close(self, reason: Any) -> None:
-        """See L{xmppd.stream.s2s.ServerStream}."""
-        self.closed = True
-        self.reasons.append(reason)
-
-
-@spec("mission", "T13")
-@spec("RFC 6120", "13.7.2.3")
-class TheirCertificatesTests(ExpiriesCase):
-    """Those of other servers, while their streams are open."""
-
-    def streams(self, *streams: Stream) -> Any:
-        """What has them."""
-        return SimpleNamespace(streams=set(streams), histories=Histories(self.store, self.clock, self.hosts))
-
-    def test_ended(self) -> None:
-        """The stream is reset soon after, and the domain's history says why."""
-        stream = Stream(verdict(FIRST))
-        peers = self.streams(stream)
-        self.successResultOf(peers.histories.saw(stream.verdict, False))
-        self.begin(peers=peers)
-        self.clock.advance(89 * DAY)
-        self.assertFalse(stream.closed)
-        self.clock.advance(DAY + STREAMS_EVERY)
-        (reason,) = stream.reasons
-        self.assertEqual(reason.condition, StreamCondition.RESET)
-        self.assertEqual(list(map(str, peers.histories.warned["example.net"].changes)), ["expired"])
-        self.assertEqual(len(self.told), 4)
-
-    def test_withoutEnd(self) -> None:
-        """What was proved by DANE-EE or dialback doesn't hang on the certificate's end."""
-        streams = [Stream(verdict(FIRST, proof=proof)) for proof in (Prooftype.DANE_EE, Prooftype.DIALBACK)]
-        self.begin(peers=self.streams(*streams))
-        self.clock.advance(91 * DAY)
-        self.assertEqual([stream.closed for stream in streams], [False, False])
-
-    def test_ending(self) -> None:
-        """All other proofs by certificate do."""
-        self.assertEqual({each for each in Prooftype if each.byCertificate} - expiries.ENDING, {Prooftype.DANE_EE})

@@ -1,13 +1,10 @@
 """
-Certificates that end while the server runs.
+Certificates of our own that end while the server runs.
 
-Our own: administrators are warned, by message and in the log, when little is left (L{xmppd.trust.expiry} says when).
-They are looked at once a day, and of each certificate every threshold is told once: which were is kept in the store,
-over restarts, until the server doesn't have the certificate any more.
-
-Those of other servers: streams live long, and a certificate may end while its stream is open. RFC 6120 section 13.7.2.3
-wants such a stream closed, with C{reset}, so that the other side proves itself anew. That is looked at every quarter of
-an hour, and what has happened goes into the domain's history, which tells administrators as it tells other changes.
+Administrators are warned, by message and in the log, when little is left (L{xmppd.trust.expiry} says when). It is
+looked at once a day, and of each certificate every threshold is told once: which were is kept in the store, over
+restarts, until the server doesn't have the certificate any more. Those of other servers are the business of
+L{xmppd.net.renewal}.
 """
 
 from __future__ import annotations
@@ -21,14 +18,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.ixmppd import IClock, IHost, IStore, StoreUnavailable
-from xmppd.net.hops import verdictsOf
-from xmppd.net.peers import Peers
 from xmppd.trust.certificates import Certificate
 from xmppd.trust.expiry import endOf, isNews, stage, warning
-from xmppd.trust.verdict import Prooftype, Verdict
 from xmppd.wire import ns
 from xmppd.wire.element import Element
-from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.stanza import build
 
 log = Logger(namespace="xmppd.tls")
@@ -41,14 +34,8 @@ KIND: Final = "expiry-told"
 EVERY: Final = 86_400.0
 """After how many seconds our own certificates are looked at again."""
 
-STREAMS_EVERY: Final = 900.0
-"""After how many seconds those of other servers are looked at again."""
-
 MOST_LINES: Final = 20
 """How many certificates one message names."""
-
-ENDING: Final = frozenset({Prooftype.PKIX, Prooftype.DANE_TA, Prooftype.POSH})
-"""The proofs that hold no longer than the certificate. By DANE-EE it has no end (RFC 7671 section 5.1)."""
 
 
 class Expiries:
@@ -65,38 +52,27 @@ class Expiries:
         hosts: Mapping[str, IHost],
         certificates: Callable[[], Iterable[Certificate]],
         days: Sequence[int],
-        peers: Peers | None = None,
     ) -> None:
         """
         @param hosts: whose administrators are told.
         @param certificates: answers those that the server has at the moment.
-        @param peers: has the streams with other servers; None if there are none.
         """
         self.days = days
         self._store = store
         self._clock = clock
         self._hosts = hosts
         self._certificates = certificates
-        self._peers = peers
-        self._checking: Any = None
-        self._sweeping: Any = None
+        self._next: Any = None
 
     def start(self) -> None:
         """Look now, and from now on."""
-        self._daily()
-        self._sweep()
+        self._next = self._clock.callLater(EVERY, self.start)
+        self.check()
 
     def stop(self) -> None:
         """No more."""
-        for call in (self._checking, self._sweeping):
-            if call is not None and call.active():
-                call.cancel()
-
-    # --- ours
-
-    def _daily(self) -> None:
-        self._checking = self._clock.callLater(EVERY, self._daily)
-        self.check()
+        if self._next is not None and self._next.active():
+            self._next.cancel()
 
     def check(self) -> Deferred[None]:
         """Look at our own certificates, and tell what is new."""
@@ -139,36 +115,6 @@ class Expiries:
                     written.add(admin)
                     attrs = {"from": host.domain, "to": admin}
                     host.router.route(build("message", attrs, Element("body", ns.CLIENT, {}, (text,))))
-
-    # --- theirs
-
-    def _sweep(self) -> None:
-        self._sweeping = self._clock.callLater(STREAMS_EVERY, self._sweep)
-        peers = self._peers
-        for stream in tuple(peers.streams) if peers is not None else ():
-            over = [each for each in _verdicts(stream) if self._isOver(each)]
-            for verdict in over:
-                if peers is not None and peers.histories is not None:
-                    peers.histories.saw(verdict, stream.direction == "in")
-            if over and not stream.closed:
-                domains = ", ".join(dict.fromkeys(each.domain for each in over))
-                log.info("s2s: the certificate of {domains} has ended; its stream is reset", domains=domains)
-                stream.close(StreamError(StreamCondition.RESET, "Your certificate has expired."))
-
-    def _isOver(self, verdict: Verdict) -> bool:
-        """Whether what proved a domain has ended."""
-        facts = verdict.certificate
-        ends = verdict.accepted and verdict.prooftype in ENDING
-        return ends and facts is not None and facts.notAfter <= self._clock.seconds()
-
-
-def _verdicts(stream: Any) -> list[Verdict]:
-    """The verdicts on whom a stream comes from or leads to, each once."""
-    found: list[Verdict] = []
-    for verdict in (*verdictsOf(stream).values(), stream.verdict):
-        if verdict is not None and all(verdict is not each for each in found):
-            found.append(verdict)
-    return found
 
 
 def _toldOf(value: bytes) -> int | None:
