@@ -17,13 +17,17 @@ import xml.etree.ElementTree as ET
 from typing import Any
 from unittest import skipUnless
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop import federation
 from tests.interop.chromium import Browser, Tab, missing
 from tests.interop.daemon import DEADLINE, DOMAIN, ROOT
 from tests.interop.federation import PEER, World
+from tests.interop.test_prosody import waitFor
 from tests.interop.test_webchat import CONTRAST, LEVELS, NAMED, TWICE, WebChatTestCase
+from tests.interop.wire import Wire
 from tests.marks import spec
 
 NS = "{urn:xmppd:hops:0}"
@@ -332,6 +336,28 @@ class ExampleTests(SynchronousTestCase):
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return ET.fromstring(done.stdout)
+
+    @spec("mission", "T12")
+    def test_past(self) -> None:
+        """When the other server has gone, what it has shown is still known."""
+        world = World(self)
+        romeo, juliet = world.people()
+
+        def ask(client: Wire, id: str) -> ET.Element:
+            client.say(f"<iq type='get' id='{id}' to='{DOMAIN}'><hops xmlns='{NS[1:-1]}' to='{JULIET}'/></iq>")
+            return client.expect(lambda each: each.get("id") == id)
+
+        self.assertEqual(ask(romeo, "h1").get("type"), "error")
+        romeo.say(f"<message to='{JULIET}' type='chat'><body>Still there?</body></message>")
+        juliet.body("Still there?")
+        server = waitFor(self, lambda: ask(romeo, "h2").find(f"{NS}hops/{NS}server[@state='connected']"))
+        self.assertEqual(server[0].get("proof"), "PKIX")
+        juliet.close()
+        world.prosody.stop()
+        server = waitFor(self, lambda: ask(romeo, "h3").find(f"{NS}hops/{NS}server[@state='not-connected']"))
+        seen = next(each for each in server if each.get("direction") == "out")
+        sha256 = x509.load_pem_x509_certificate(world.peerCertificate.encode()).fingerprint(SHA256()).hex()
+        self.assertEqual((seen.get("proof"), seen.get("sha-256"), seen.get("authority")), ("PKIX", sha256, "CN=The Tests"))
 
     def children(self, told: ET.Element) -> list[tuple[str, Any]]:
         """Names and what is said of security."""

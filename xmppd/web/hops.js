@@ -108,7 +108,7 @@ function nearHop(contact, name, domain) {
   const security = contact?.getAttribute("security");
   if (security === "encrypted") {
     hop.level = "closed";
-    hop.lines = ["On the same server, which takes nothing from its users that isn't encrypted."];
+    hop.lines = ["On the same server, and connected to it with encryption."];
   } else if (security === "not-encrypted") {
     hop.level = "open";
     hop.lines = ["On the same server, but connected to it without encryption."];
