@@ -39,10 +39,11 @@ from xmppd.ixmppd import (
     TLSFacts,
 )
 from xmppd.stream.bounds import parserLimits
+from xmppd.stream.stream import Stream
 from xmppd.wire import ns
 from xmppd.wire.cutting import Lookout
 from xmppd.wire.element import escapeAttribute
-from xmppd.wire.errors import PeerError, SASLError, StanzaError, StreamCondition, StreamError
+from xmppd.wire.errors import PeerError, StanzaError, StreamCondition, StreamError
 from xmppd.wire.jid import JIDMalformed, parse
 from xmppd.wire.stanza import Stanza
 from xmppd.wire.xmlstream import Event, StreamEnd, StreamHeader, XMLStreamParser
@@ -104,7 +105,7 @@ def nothing(data: bytes) -> None:
 
 
 @implementer(IClientStream)
-class ClientStream:
+class ClientStream(Stream):
     """
     One client's stream over its whole life, restarts included. See L{IClientStream}.
 
@@ -116,8 +117,6 @@ class ClientStream:
         "__provides__",
         "__weakref__",
         "_backlog",
-        "_backlogError",
-        "_deadline",
         "_headerSent",
         "_held",
         "_heldOctets",
@@ -126,7 +125,6 @@ class ClientStream:
         "_parser",
         "_resume",
         "_tries",
-        "_waits",
         "account",
         "address",
         "bytesIn",
@@ -135,7 +133,6 @@ class ClientStream:
         "closed",
         "facts",
         "host",
-        "id",
         "language",
         "mechanism",
         "only",
@@ -263,27 +260,6 @@ class ClientStream:
         self.spotted = True
         if self.session is not None:
             self.session.host.hooks.spotted.notify(self.session)
-
-    def _wrong(self, error: StreamError) -> None:
-        """The input can't be parsed any further; what came before is still to be acted on."""
-        if self._waits:
-            self._backlogError = error
-        else:
-            self.close(error)
-
-    def _answer(self, error: PeerError) -> None:
-        """A peer's mistake that some feature has found."""
-        if isinstance(error, SASLError):
-            self.write(error.toBytes())
-        elif isinstance(error, StreamError):
-            self.close(error)
-        else:
-            self.close(StreamError(StreamCondition.UNDEFINED_CONDITION, str(error)))
-
-    def _mistake(self, failure: Failure) -> None:
-        """A mistake of ours: log it with the stream's id, tell no details, close."""
-        log.failure("stream {id}: a mistake of the server", failure, id=self.id)
-        self.close(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
     def _ignore(self, event: object) -> None:
         """Nothing acts any more."""
@@ -483,13 +459,6 @@ class ClientStream:
             raise StreamError(StreamCondition.POLICY_VIOLATION, "Too much was sent at once.")
         self._backlog.append(event)
 
-    def _waitFailed(self, failure: Failure) -> None:
-        """What was waited for has failed: a peer's mistake is answered, one of ours is logged."""
-        if isinstance(failure.value, PeerError):
-            self._answer(failure.value)
-        else:
-            self._mistake(failure)
-
     def _waited(self, result: object) -> None:
         """Go on."""
         self._waits -= 1
@@ -558,11 +527,6 @@ class ClientStream:
         """Nothing has come for a while: hold less memory until something does."""
         if self._parser is not None:
             self._parser.rest()
-
-    def _cancelDeadline(self) -> None:
-        deadline, self._deadline = self._deadline, None
-        if deadline is not None and deadline.active():
-            deadline.cancel()
 
     def _tooSlow(self) -> None:
         self._deadline = None

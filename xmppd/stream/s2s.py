@@ -35,11 +35,11 @@ from xmppd.ixmppd import IClock, IEntropy, IStreamTransport, TLSFacts
 from xmppd.stream.acks import NAMES, Acknowledgements
 from xmppd.stream.bounds import parserLimits
 from xmppd.stream.dialback import RESULT, VERIFY, Dialback
+from xmppd.stream.stream import Stream
 from xmppd.wire import ns
 from xmppd.wire.element import escapeAttribute
 from xmppd.wire.errors import (
     PeerError,
-    SASLError,
     StanzaCondition,
     StanzaError,
     StreamCondition,
@@ -171,7 +171,7 @@ def domainOf(address: str) -> str:
         return prepareDomain(bare.rpartition("@")[2])
 
 
-class ServerStream:
+class ServerStream(Stream):
     """
     One stream to or from another server, restarts included.
 
@@ -290,12 +290,6 @@ class ServerStream:
         deferred.addErrback(self._waitFailed)
         deferred.addBoth(self._waited)
 
-    def _waitFailed(self, failure: Failure) -> None:
-        if isinstance(failure.value, PeerError):
-            self._answer(failure.value)
-        else:
-            self._mistake(failure)
-
     def _waited(self, result: object) -> None:
         self._waits -= 1
         if self._waits:
@@ -313,27 +307,6 @@ class ServerStream:
             self._mistake(Failure())
         if self._backlogError is not None and not self._waits and self._parser is parser:
             self._wrong(self._backlogError)
-
-    def _wrong(self, error: StreamError) -> None:
-        """The input can't be parsed any further; what came before is still to be acted on."""
-        if self._waits:
-            self._backlogError = error
-        else:
-            self.close(error)
-
-    def _answer(self, error: PeerError) -> None:
-        """A peer's mistake."""
-        if isinstance(error, SASLError):
-            self.write(error.toBytes())
-        elif isinstance(error, StreamError):
-            self.close(error)
-        else:
-            self.close(StreamError(StreamCondition.UNDEFINED_CONDITION, str(error)))
-
-    def _mistake(self, failure: Failure) -> None:
-        """A mistake of ours: log it with the stream's id, tell no details, close."""
-        log.failure("stream {id}: a mistake of the server", failure, id=self.id)
-        self.close(StreamError(StreamCondition.INTERNAL_SERVER_ERROR))
 
     def _ignore(self, event: Event) -> None:
         """Nothing acts any more, or not yet."""
@@ -516,11 +489,6 @@ class ServerStream:
             self._parser.rest()
 
     # --- time and end
-
-    def _cancelDeadline(self) -> None:
-        deadline, self._deadline = self._deadline, None
-        if deadline is not None and deadline.active():
-            deadline.cancel()
 
     def _tooSlow(self) -> None:
         self._deadline = None
