@@ -173,18 +173,13 @@ def _checked(
             mild = meant is not None and not hasKey and bool(listed)
             grade = Grade.INFO if mild else Grade.ERROR
             remarks.append(Remark(grade, "no-key" if not hasKey else "unusable", problem.what, problem.remedy))
-        chain = _ordered(listed)
+        chain = listed
     if chain:
         days = config.tls.expiryWarningDays if config is not None else WARNING_DAYS
         remarks += [*inspect(chain, domains, now, Authorities(), days), *arrangement(listed, chain)]
     if hasKey:
         remarks += permissions(path, path.stat().st_mode, path.parent.stat().st_mode)
     return Checked(str(path), domains, tuple(_sorted(remarks)))
-
-
-def _ordered(listed: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
-    """The chain of a file whose key says nothing: what lies there, without roots behind the first."""
-    return [each for index, each in enumerate(listed) if index == 0 or each.issuer != each.subject]
 
 
 def _sorted(remarks: Iterable[Remark]) -> list[Remark]:

@@ -260,10 +260,12 @@ def arrangement(listed: Sequence[x509.Certificate], chain: Sequence[x509.Certifi
         text = "has its certificates out of order: xmppd sorts them, other programs may not"
         yield Remark(Grade.INFO, "chain-order", text, "put the server's own first, then its issuer's, and so on")
     for each in dict.fromkeys(listed):
-        if each not in chain:
-            root = each.issuer == each.subject
-            kind, what = ("root-included", "a root, which nobody needs") if root else ("unrelated", "one without use")
-            yield Remark(Grade.INFO, kind, f"holds {what} ({_subject(each)}): it isn't sent", "leave it out")
+        if each.issuer == each.subject and each != chain[0]:
+            text = f"holds a root ({_subject(each)}), which others need only if a TLSA record names it (DANE-TA)"
+            yield Remark(Grade.INFO, "root-included", text, "leave it out, unless you publish it so")
+        elif each not in chain:
+            text = f"holds a certificate without use ({_subject(each)}): it isn't sent"
+            yield Remark(Grade.INFO, "unrelated", text, "leave it out")
     if len(dict.fromkeys(listed)) < len(listed):
         yield Remark(Grade.INFO, "double", "holds a certificate twice", "remove one")
 
