@@ -1,5 +1,5 @@
 """
-Tests for C{etc/acme-hook.sh}, called as each ACME client calls it, with a real C{xmppctl}.
+Tests for C{etc/acme-hook.sh}, called as each ACME client calls it, with a real C{xmppctl} where that matters.
 """
 
 from __future__ import annotations
@@ -83,8 +83,13 @@ class HookTests(SynchronousTestCase):
         self.assertEqual(stat.S_IMODE(path.stat().st_mode), 0o600)
         path.unlink()
 
+    def simplify(self) -> None:
+        """Have an xmppctl that likes every certificate, and no server."""
+        (self.folder / "xmppctl").write_text('#!/bin/sh\nif [ "$3" = reload ]; then exit 69; fi\n')
+
     def test_clients(self) -> None:
         """Certbot, both kinds of lego, acme.sh, and dehydrated."""
+        self.simplify()
         file = {name: str(self.folder / name) for name in ("privkey.pem", "example.org.key", "cert.pem", "fullchain.pem")}
         key, chain = file["privkey.pem"], file["fullchain.pem"]
         for variables in (
@@ -112,6 +117,7 @@ class HookTests(SynchronousTestCase):
 
     def test_wildcard(self) -> None:
         """A star is a name of a file and nothing more."""
+        self.simplify()
         self.issue("*.example.org")
         self.call(RENEWED_LINEAGE=str(self.folder), RENEWED_DOMAINS="*.example.org example.org")
         self.installed("*.example.org.pem")
