@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from cryptography import x509
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,11 +14,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.marks import spec
 from tests.server import ServerCase
 from tests.stream.peers import End
+from tests.trust.authority import Authority, curveKey, der
 from xmppd.config import parse
+from xmppd.ixmppd import TLSFacts
 from xmppd.net.peerpolicy import lasting, limitsOfServers, policiesOf
 from xmppd.net.peers import peerFacts
+from xmppd.net.resolver import Place, Target
 from xmppd.stream.incoming import IncomingStream
-from xmppd.trust.verdict import Prooftype
+from xmppd.trust.dane import Security
+from xmppd.trust.verdict import Prooftype, Verdict
 from xmppd.wire.errors import StanzaCondition
 
 SMALLEST = 'data = "d"\n[host."example.org"]\n'
@@ -113,3 +119,69 @@ class PeersTests(ServerCase):
         self.assertEqual((facts["state"], facts["proof"], facts["pairs"]), ("login", None, []))
         stream.connectionLost()
         self.assertEqual(stream.failure.condition, StanzaCondition.REMOTE_SERVER_TIMEOUT)
+
+
+class FakeAuthoritative:
+    """A stream to the server that the DNS names for a domain."""
+
+    def __init__(self, certificate: bytes, security: Security) -> None:
+        self.tls = TLSFacts("TLSv1.3", "x", peerCertificate=certificate)
+        self.transport = self
+        self.place = Place(Target("h.montague.example", 5269, False, security), "192.0.2.5", security)
+        self.dialback = self
+        self.asked = 0
+
+    def ready(self) -> Deferred[None]:
+        """See L{xmppd.stream.outgoing.OutgoingStream}."""
+        return succeed(None)
+
+    def ask(self, *question: str) -> Deferred[bool]:
+        """See L{xmppd.stream.dialback.Dialback}."""
+        self.asked += 1
+        return succeed(True)
+
+
+class VerifyTests(ServerCase):
+    """Dialback, where we are the receiving server."""
+
+    def setUp(self) -> None:
+        more = '[s2s]\nresolver = "127.0.0.1:53"\nprooftypes = ["dialback"]'
+        self.peers: Any = self.serve(tls=True, more=more, listen='s2s = ["tcp:5269"]').server.peers
+        self.certificates = [
+            der(Authority("a").sign(curveKey(), [x509.DNSName(each)])) for each in ("montague.example", "a.example")
+        ]
+
+    def verify(self, shown: bytes, asked: FakeAuthoritative) -> Verdict:
+        """A key has come on a stream on which a certificate was shown."""
+        end: Any = End()
+        end.tlsConnection = None
+        stream = IncomingStream(end, self.peers)
+        self.addCleanup(stream.connectionLost)
+        stream.tls = TLSFacts("TLSv1.3", "x", peerCertificate=shown)
+
+        async def verifier(*arguments: Any) -> Any:
+            return asked
+
+        self.peers._verifier = verifier
+        verifying = self.peers.verify(stream, "example.org", "montague.example", "id", "key")
+        found: Verdict = self.successResultOf(verifying)
+        return found
+
+    @spec("XEP-0344", "2.6")
+    @spec("mission", "T9")
+    def test_sameCertificate(self) -> None:
+        """A certificate for the domain that both have shown spares the question; any other doesn't."""
+        good, other = self.certificates
+        for shown, theirs, questions in ((good, good, 0), (other, other, 1), (good, other, 1)):
+            asked = FakeAuthoritative(theirs, Security.INSECURE)
+            verdict = self.verify(shown, asked)
+            self.assertEqual((asked.asked, verdict.prooftype), (questions, Prooftype.DIALBACK))
+
+    @spec("XEP-0344", "3.3")
+    @spec("mission", "T9", "T11")
+    def test_secure(self) -> None:
+        """Where the DNS has led to the authoritative server securely, the proof says so."""
+        good, _ = self.certificates
+        for shortcut in (True, False):
+            asked = FakeAuthoritative(good if shortcut else b"", Security.SECURE)
+            self.assertIs(self.verify(good, asked).prooftype, Prooftype.DIALBACK_DNSSEC)

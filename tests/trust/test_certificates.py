@@ -77,7 +77,7 @@ class LoadCertificateTests(FolderCase):
         self.assertNotEqual(first.sha256, second.sha256)
 
     def test_anyOrder(self) -> None:
-        """Key, leaf, intermediates and root may stand in any order; the chain comes out ordered, without the root."""
+        """Key, leaf, intermediates and root may stand in any order; the chain comes out ordered."""
         key = curveKey()
         last = Authority("last", self.middle)
         leaf = last.sign(key, [x509.DNSName("example.org")])
@@ -93,7 +93,8 @@ class LoadCertificateTests(FolderCase):
             path = self.folder / "example.org.pem"
             path.write_bytes(b"# comment\n".join(order))
             chain = loadCertificate(path, NOW).chain
-            self.assertEqual(chain, (leaf, last.certificate, self.middle.certificate))
+            authorities = (last.certificate, self.middle.certificate, self.root.certificate)
+            self.assertEqual(chain, (leaf, *authorities))
 
     def test_selfSigned(self) -> None:
         """A certificate that signed itself is its own chain."""

@@ -3,8 +3,9 @@ The server's own certificates: C{DOMAIN.pem} files in one folder.
 
 Each file holds the private key, the certificate and the intermediate certificates, in any order. The certificate is
 the one that the key belongs to; the chain is then followed from issuer to issuer, and whatever doesn't belong to it is
-left out, as is a root, which no peer needs. All that is wrong is found at once and told with file and remedy: what
-makes a file unusable as L{CertificateError}, what doesn't as L{Problem}s in L{Certificate.warnings}.
+left out. A root that is there is shown, too: peers that know it by a TLSA record need it (RFC 7671 section 5.2.2). All
+that is wrong is found at once and told with file and remedy: what makes a file unusable as L{CertificateError}, what
+doesn't as L{Problem}s in L{Certificate.warnings}.
 
 Domains are compared as the ASCII that TLS carries (A-labels, lower case). Looking up a domain prefers its own file,
 then a certificate that names it, then a file C{*.PARENT.pem}, then a certificate that names C{*.PARENT}; a wildcard
@@ -78,7 +79,7 @@ class Certificate:
 
     @ivar domain: what the file is named after, as ASCII; may begin with "*.".
     @ivar path: the file.
-    @ivar chain: the certificate itself, then its issuers, without a root.
+    @ivar chain: the certificate itself, then its issuers, as far as the file has them.
     @ivar key: the private key.
     @ivar notBefore: start of validity, seconds since the epoch.
     @ivar notAfter: end of validity, seconds since the epoch.
@@ -324,11 +325,11 @@ def _chain(path: Path, key: PrivateKey, blocks: Sequence[bytes]) -> tuple[x509.C
 
 
 def _follow(leaf: x509.Certificate, others: list[x509.Certificate]) -> tuple[x509.Certificate, ...]:
-    """The leaf and then issuer after issuer, up to but without a root."""
+    """The leaf and then issuer after issuer, up to a root."""
     chain = [leaf]
     while chain[-1].issuer != chain[-1].subject:
         issuer = next((each for each in others if _issued(each, chain[-1])), None)
-        if issuer is None or issuer.issuer == issuer.subject:
+        if issuer is None:
             break
         others.remove(issuer)
         chain.append(issuer)
