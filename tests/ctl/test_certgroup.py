@@ -12,6 +12,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.internet.defer import Deferred
@@ -306,6 +307,22 @@ class CheckTests(LineCase):
         path.write_bytes(keyPEM(curveKey()) + b"".join(certificate[1:]))
         found = self.check(status=EX_CONFIG)
         self.assertEqual((found["example.org.pem"]["unusable"], found["example.org.pem"]["expired"]), ("error", "error"))
+
+    @spec("RFC 7633", "4")
+    def test_staple(self) -> None:
+        """A response that is demanded and not there, and one that isn't good."""
+        path = self.issue("example.org")
+        response = path.with_suffix(".ocsp")
+        response.write_bytes(b"nonsense")
+        self.assertEqual(self.check("example.org")["example.org.pem"]["no-staple"], "warning")
+        response.unlink()
+        key = curveKey()
+        leaf = self.root.sign(key, [x509.DNSName("example.org")], start=0, end=ALWAYS)
+        feature = x509.TLSFeature([x509.TLSFeatureType.status_request])
+        builder = x509.CertificateBuilder(leaf.issuer, leaf.subject, key.public_key(), 7, leaf.not_valid_before_utc, leaf.not_valid_after_utc, list(leaf.extensions))
+        path.write_bytes(keyPEM(key) + pem(builder.add_extension(feature, critical=False).sign(self.root.key, hashes.SHA256())))
+        found = self.check("example.org", status=EX_CONFIG)["example.org.pem"]
+        self.assertEqual((found["no-staple"], found["must-staple"]), ("error", "info"))
 
     def test_readable(self) -> None:
         """A key that everybody can read."""

@@ -173,8 +173,11 @@ class CheckTests(SynchronousTestCase):
 
     def test_expiry(self) -> None:
         """A certificate that ends soon, and one that has ended."""
-        makeCertificate(["example.org"], self.folder / "certs", time.time(), 5)
+        makeCertificate(["example.org"], self.folder / "certs", time.time() - 85 * 86_400, 90)
         self.assertWarning(self.found(), "expires in 4 days")
+        self.assertEqual(self.found("[tls]", "[tls]\nexpiry_warning_days = [3]").warnings, [])
+        makeCertificate(["example.org"], self.folder / "certs", time.time(), 6)
+        self.assertEqual(self.found().warnings, [])
         makeCertificate(["example.org"], self.folder / "certs", time.time() - 10 * 86_400, 5)
         self.assertWarning(self.found(), "has expired")
 

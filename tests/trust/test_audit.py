@@ -152,7 +152,7 @@ class AuditTests(SynchronousTestCase):
             (sign(curveKey(ec.SECP224R1()), names, **later), [(Grade.WARNING, "4.1")]),
             (sign(curveKey(), [x509.DNSName("other.example")], **later), [(Grade.VIOLATION, "7.1")]),
             (sign(curveKey(), names, start=NOW - 2 * DAY, end=NOW - DAY), [(Grade.VIOLATION, "7.1")]),
-            (sign(curveKey(), names, end=NOW + DAY), [(Grade.WARNING, "7.1")]),
+            (sign(curveKey(), names, start=NOW - 40 * DAY, end=NOW + DAY), [(Grade.WARNING, "7.1")]),
             (sign(curveKey(), names, **later), []),
             (sign(curveKey(), [x509.DNSName("*.example.org"), *names], **later), []),
         ]

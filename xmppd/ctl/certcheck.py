@@ -27,6 +27,8 @@ from xmppd.trust.certificates import (
 )
 from xmppd.trust.expiry import WARNING_DAYS
 from xmppd.trust.inspection import Authorities, Grade, Remark, arrangement, inspect, permissions
+from xmppd.trust.ocsp import mustStaple
+from xmppd.trust.staples import stapleProblem
 
 NO_KEY = "has no private key"
 """How the problem of a file begins that may be meant to hold certificates only."""
@@ -166,7 +168,9 @@ def _checked(
     chain: Sequence[x509.Certificate] = ()
     hasKey = True
     try:
-        chain = loadCertificate(path, now, meant[0] if meant is not None else None).chain
+        certificate = loadCertificate(path, now, meant[0] if meant is not None else None)
+        chain = certificate.chain
+        remarks += _staple(certificate, now)
     except CertificateError as error:
         for problem in error.problems:
             hasKey = hasKey and not problem.what.startswith(NO_KEY)
@@ -180,6 +184,14 @@ def _checked(
     if hasKey:
         remarks += permissions(path, path.stat().st_mode, path.parent.stat().st_mode)
     return Checked(str(path), domains, tuple(_sorted(remarks)))
+
+
+def _staple(certificate: Certificate, now: float) -> Iterable[Remark]:
+    """What is wrong with the OCSP response for a certificate; clients refuse one that demands it and comes without."""
+    problem = stapleProblem(certificate, now)
+    if problem is not None:
+        grade = Grade.ERROR if mustStaple(certificate.der) else Grade.WARNING
+        yield Remark(grade, "no-staple", f"{problem.path.name} {problem.what}", problem.remedy)
 
 
 def _sorted(remarks: Iterable[Remark]) -> list[Remark]:

@@ -28,9 +28,7 @@ from xmppd.config import Configuration, ConfigurationError, HostConfig, load
 from xmppd.ctl.exits import CannotStart, cannotListen, explain
 from xmppd.ctl.guests import plain, shown
 from xmppd.restrict.profiles import review
-
-SOON = 14 * 86_400
-"""How many seconds before its end a certificate is warned of."""
+from xmppd.trust.expiry import DAY, endOf, stage
 
 EXPAT = (2, 7, 2)
 """The oldest expat without known trouble."""
@@ -185,9 +183,9 @@ def certificateWarnings(server: Any) -> Iterator[str]:
     now = time.time()
     for certificate in certificates:
         yield from map(str, certificate.warnings)
-        left = certificate.notAfter - now
-        if 0 <= left < SOON:
-            yield f"{certificate.path}: it expires in {int(left // 86_400)} days; renew it"
+        end = endOf(certificate)
+        if stage(certificate.notBefore, end, now, server.config.tls.expiryWarningDays) and now < end:
+            yield f"{certificate.path}: it expires in {int((end - now) // DAY)} days; renew it"
 
 
 # --- what keeps the server from starting

@@ -26,6 +26,7 @@ from xmppd.trust.certificatefacts import (
     shownTime,
     signatureWeakness,
 )
+from xmppd.trust.expiry import stage
 from xmppd.trust.ocsp import OCSPStatus, examine, hasResponder, mustStaple
 from xmppd.trust.pkix import CLIENT, SERVER, matchNames
 from xmppd.trust.tlspolicy import TLSPolicy
@@ -34,9 +35,6 @@ WEB: Final = "https"
 """The service of web browsers."""
 
 WEEK: Final = 7 * 86_400
-SOON: Final = 14 * 86_400
-"""How many seconds before its end a certificate is complained of."""
-
 
 class Grade(StrEnum):
     """How a finding came out."""
@@ -296,9 +294,8 @@ def auditCertificate(der: bytes, domain: str, now: float, subject: str | None = 
     until = f"valid until {shownTime(facts.notAfter)}"
     yield _finding(valid, "7.1", "MUST", subject, until, f"not valid now: from {shownTime(facts.notBefore)}, {until}")
     if valid:
-        yield _finding(
-            facts.notAfter - now > SOON, "7.1", "advice", subject, "not to be renewed yet", f"soon over: {until}"
-        )
+        early = stage(facts.notBefore, facts.notAfter, now) is None
+        yield _finding(early, "7.1", "advice", subject, "not to be renewed yet", f"soon over: {until}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,8 +244,8 @@ def _usages(leaf: x509.Certificate) -> Iterable[Remark]:
         yield Remark(Grade.WARNING, "authority", text, "have one issued that isn't (CA:FALSE)")
     features = _extension(leaf, x509.TLSFeature)
     if features is not None and x509.TLSFeatureType.status_request in features:
-        text = "demands a stapled OCSP response (must-staple), and this server sends none"
-        yield Remark(Grade.ERROR, "must-staple", text, "have one issued without that")
+        text = "demands a stapled OCSP response (must-staple)"
+        yield Remark(Grade.INFO, "must-staple", text, "keep one that is good in DOMAIN.ocsp, beside it")
 
 
 def arrangement(listed: Sequence[x509.Certificate], chain: Sequence[x509.Certificate]) -> Iterable[Remark]:
