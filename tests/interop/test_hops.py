@@ -70,7 +70,7 @@ class NearTests(WebChatTestCase):
         tab.see("#talk-title", "juliet")
         locked(tab, "closed closed")
         label = tab.run("document.getElementById('show-hops').getAttribute('aria-label')")
-        self.assertIn("From you to the server: encrypted", label)
+        self.assertIn("From you to the server: not encrypted, but nothing leaves this machine. Beyond: encrypted; both on", label)
         tab.run("document.getElementById('show-hops').focus()")
         tab.press("Enter")
         tab.see("#hops", "How this is secured")
@@ -81,7 +81,7 @@ class NearTests(WebChatTestCase):
         self.assertIn("ANONYMOUS", text)
         level, text = said[f"{DOMAIN} and juliet"]
         self.assertEqual(level, "closed")
-        self.assertIn("On the same server", text)
+        self.assertIn("Encrypted; both on the same server", text)
         for width, height in ((1180, 760), (320, 640)):
             tab.resize(width, height)
             for question in (NAMED, CONTRAST, TWICE):
@@ -125,7 +125,7 @@ class NearTests(WebChatTestCase):
         return tab.run(
             "Promise.all([import('/chat/hops.js'), import('/chat/xml.js')]).then(([h, x]) => {"
             f" const found = h.assess(x.parse({json.dumps(text)}), {other}, {json.dumps(DOMAIN)});"
-            " return [found.own.level, found.second, found.hops.map((e) => [e.title, e.level, e.lines.join(' ')])]; })"
+            " return [found.own.level, found.second.level, found.hops.map((e) => [e.title, e.level, e.lines.join(' ')])]; })"
         )
 
     @spec("mission", "T11")

@@ -43,8 +43,12 @@ export async function askHops(session, jid = null) {
   return child(answer, "hops", NS.HOPS);
 }
 
-function worst(levels) {
-  return RANK.find((rank) => levels.includes(rank)) ?? "unknown";
+function worst(hops) {
+  return hops.toSorted((one, other) => RANK.indexOf(one.level) - RANK.indexOf(other.level))[0];
+}
+
+function wordsFor(hop) {
+  return hop.says ?? SAYS[hop.level];
 }
 
 function suite(element) {
@@ -104,20 +108,22 @@ function remoteHops(server, domain, other) {
 
 /** On the same server: what there is between it and the other one. */
 function nearHop(contact, name, domain) {
-  const hop = { title: `${domain} and ${name}`, level: "unknown", lines: ["On the same server; how its other users are connected isn't told."] };
+  const hop = { title: `${domain} and ${name}`, level: "unknown", lines: ["Both on the same server; how its other users are connected isn't told."] };
   const security = contact?.getAttribute("security");
   if (security === "encrypted") {
     hop.level = "closed";
-    hop.lines = ["On the same server, and connected to it with encryption."];
+    hop.says = "Encrypted; both on the same server";
+    hop.lines = [];
   } else if (security === "not-encrypted") {
     hop.level = "open";
-    hop.lines = ["On the same server, but connected to it without encryption."];
+    hop.says = "Not encrypted, though both on the same server";
+    hop.lines = [];
   }
   return hop;
 }
 
 function groupHop(name, domain) {
-  return { title: `${domain} and ${name}`, level: "closed", lines: ["The room is on the same server."] };
+  return { title: `${domain} and ${name}`, level: "closed", says: "The room is on the same server", lines: [] };
 }
 
 function farHop(title, text) {
@@ -129,8 +135,8 @@ function farHop(title, text) {
  *
  * @param {Element} answer the <hops/>.
  * @param {{ name: string, jid: string, grouped: boolean }} other with whom; whether that is a room or somebody in one.
- * @returns {{ own, second: string, hops: object[], complete: boolean }} the first hop, the level of the second padlock, all
- *   hops, and whether that is known of both directions.
+ * @returns {{ own, second, hops: object[], complete: boolean }} the hops of the first and of the second padlock, which is
+ *   the worst of those that it stands for; all hops; and whether these are known of both directions.
  */
 export function assess(answer, other, domain) {
   const own = ownHop(child(answer, "client"), domain);
@@ -149,14 +155,15 @@ export function assess(answer, other, domain) {
   }
   const directions = new Set(childrenOf(server, "stream").map((stream) => stream.getAttribute("direction")));
   const complete = route !== "remote" || directions.size > 1;
-  return { own, second: worst(between.map((hop) => hop.level)), hops: [own, ...between, ...rest], complete };
+  return { own, second: worst(between), hops: [own, ...between, ...rest], complete };
 }
 
 /** When the server says nothing about somebody. */
 function unsaid(own, other, domain) {
   const theirs = bareOf(other.jid).split("@").pop();
   const text = "The server tells this of contacts, and of those to whom you write. Write something, and look again.";
-  return { own, second: "unknown", hops: [own, farHop(`${domain} and ${theirs}`, text)] };
+  const second = farHop(`${domain} and ${theirs}`, text);
+  return { own, second, hops: [own, second], complete: false };
 }
 
 // --- what is seen
@@ -188,7 +195,7 @@ function hopNode(hop) {
     "li",
     { class: hop.level },
     lockNode(hop.level),
-    node("div", {}, node("p", { class: "what" }, hop.title), node("p", { class: "level" }, `${hop.says ?? SAYS[hop.level]}.`), hop.lines.map((line) => node("p", {}, line))),
+    node("div", {}, node("p", { class: "what" }, hop.title), node("p", { class: "level" }, `${wordsFor(hop)}.`), hop.lines.map((line) => node("p", {}, line))),
   );
 }
 
@@ -267,7 +274,7 @@ export class HopsPane {
 
   _look(place, pause) {
     const known = this._known.get(place.jid);
-    if (place !== this._place || pause > LONGEST_PAUSE || (known && known.found.second !== "unknown")) {
+    if (place !== this._place || pause > LONGEST_PAUSE || (known && known.found.second.level !== "unknown")) {
       return;
     }
     this._timer = setTimeout(async () => {
@@ -313,7 +320,7 @@ export class HopsPane {
       this._known.clear();
     }
     const before = this._known.get(place.jid)?.level;
-    const level = found.second === "unknown" || (before === undefined && !found.complete) ? before : found.second; // a pause says nothing
+    const level = found.second.level === "unknown" || (before === undefined && !found.complete) ? before : found.second.level; // a pause says nothing
     this._known.set(place.jid, { time: Date.now(), found, level });
     if (before !== undefined && RANK.indexOf(level) < RANK.indexOf(before)) {
       this._worsened(place, `The way to ${place.name} is less secure than before: ${SAYS[level].toLowerCase()}. Click on the padlocks to see why.`);
@@ -331,10 +338,10 @@ export class HopsPane {
     const key = JSON.stringify(found);
     if (key !== this._drawn) {
       this._drawn = key;
-      const label = `How this conversation is secured. From you to the server: ${SAYS[found.own.level].toLowerCase()}. Beyond: ${SAYS[found.second].toLowerCase()}.`;
+      const label = `How this conversation is secured. From you to the server: ${wordsFor(found.own).toLowerCase()}. Beyond: ${wordsFor(found.second).toLowerCase()}.`;
       $("show-hops").setAttribute("aria-label", label);
       $("show-hops").title = label;
-      $("hop-locks").replaceChildren(lockNode(found.own.level), lockNode(found.second));
+      $("hop-locks").replaceChildren(lockNode(found.own.level), lockNode(found.second.level));
       $("hop-list").replaceChildren(...found.hops.map(hopNode));
     }
   }
