@@ -64,3 +64,11 @@ def refuseInstruction(target: str, data: str) -> None:
 def refuseDoctype(*names: object) -> None:
     """Expat has met a document type declaration."""
     raise restricted("A document type")
+
+
+def refuseDeclaration(version: str, encoding: str | None, standalone: int) -> None:
+    """Expat has met an XML declaration: refuse any encoding but UTF-8 (RFC 6120 section 11.6)."""
+    if encoding is not None and encoding.upper() not in ("UTF-8", "UTF8"):
+        raise StreamError(StreamCondition.UNSUPPORTED_ENCODING, "The encoding has to be UTF-8.")
+    if version != "1.0":
+        raise StreamError(StreamCondition.NOT_WELL_FORMED, "The version of XML has to be 1.0.")

@@ -45,6 +45,7 @@ from xmppd.wire.element import (
 from xmppd.wire.errors import StreamCondition, StreamError
 from xmppd.wire.refusals import (
     refuseComment,
+    refuseDeclaration,
     refuseDoctype,
     refuseInstruction,
     refuseNamespace,
@@ -257,7 +258,7 @@ class XMLStreamParser:
         self._resting = False
         self._expat = bareExpat()
         self._listen()
-        self._expat.XmlDeclHandler = self._declaration
+        self._expat.XmlDeclHandler = refuseDeclaration
 
     def feed(self, data: bytes) -> list[Event]:
         """
@@ -524,13 +525,6 @@ class XMLStreamParser:
 
     def _endCDATA(self) -> None:
         self._inCDATA = False
-
-    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
-        """The XML declaration (RFC 6120 section 11.6: UTF-8 only)."""
-        if encoding is not None and encoding.upper() not in ("UTF-8", "UTF8"):
-            raise StreamError(StreamCondition.UNSUPPORTED_ENCODING, "The encoding has to be UTF-8.")
-        if version != "1.0":
-            raise StreamError(StreamCondition.NOT_WELL_FORMED, "The version of XML has to be 1.0.")
 
     def _open(self, name: str, attrs: dict[str, str]) -> None:
         """The root element."""
