@@ -6,6 +6,7 @@ from base64 import b64encode
 from dataclasses import replace
 
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
@@ -478,6 +479,19 @@ class IncomingTests(SynchronousTestCase):
             self.assertEqual((self.end.secure, self.stream.closed, self.premises.stanzas), (False, True, []), behind)
             assert self.stream.failure is not None
             self.assertIn("in the clear", str(self.stream.failure))
+
+    @spec("mission", "T2")
+    def test_leavesWithoutTLS(self) -> None:
+        """Who goes when it hears that TLS is asked for, or is refused without, is in the log; who is nobody isn't."""
+        claim = f"<db:result from='{OURS}' to='{THEIRS}'>key</db:result></stream:stream>".encode()
+        for sent, said in ((HEADER, ["left"]), (HEADER + claim, ["not heard", "left"]), (b"GET / HTTP/1.1\r\n", [])):
+            self.setUp()
+            with capturedLogs() as events:
+                self.stream.dataReceived(sent)
+                self.stream.connectionLost()
+            formats = [event["log_format"] for event in events]
+            found = [word for word in ("not heard", "left") for each in formats if each.startswith(f"s2s {word}: ")]
+            self.assertEqual(found, said)
 
     @spec("RFC 6120", "4.7.1", "4.7.2", "4.8.2")
     def test_headers(self) -> None:

@@ -176,6 +176,19 @@ class IncomingStream(ServerStream):
         self.verdict = None
         self.receive = self._awaitHeader
 
+    def _over(self) -> None:
+        """See L{ServerStream}. A peer that has no TLS leaves without a word; whoever runs this server should know."""
+        if self.local and not self.closed and self._lacksTLS():
+            log.info(
+                "s2s left: local={local} remote={remote}: it has gone without TLS, which is asked for:"
+                " address={address} stream={id}",
+                local=self.local,
+                remote=self.remote,
+                address=self.address,
+                id=self.id,
+            )
+        super()._over()
+
     def _agreeOnBidi(self, stanza: Stanza) -> None:
         """The peer takes stanzas on this stream too (XEP-0288 section 2.2). Before TLS that is nothing."""
         if self.premises.bidi and not self._lacksTLS():
