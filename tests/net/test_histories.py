@@ -136,19 +136,29 @@ class HistoriesTests(SynchronousTestCase):
         self.saw(verdict(OTHER), incoming=True)
         self.assertEqual((len(self.history().sightings), self.told), (2, []))
 
+    def test_cluster(self) -> None:
+        """Certificates that take turns are told of once, over a restart too."""
+        for _ in range(3):
+            for shown in (FIRST, OTHER):
+                self.saw(verdict(shown))
+                self.clock.advance(2 * histories.REFRESH)
+            self.restart()
+        self.assertEqual(len(self.logged), 2)
+        self.assertEqual([each.alternating for each in self.history().sightings], [True, True])
+
     def test_notTooOften(self) -> None:
         """One domain is told of once an hour, all together no more often than twenty times; the log has all."""
         for _ in range(3):
             self.saw(verdict(FIRST))
-            self.saw(verdict(OTHER))
+            self.saw(verdict(FIRST, good=False))
         self.assertEqual(len(self.told), 2)
-        self.assertEqual(len(self.logged), 5)
+        self.assertEqual(len(self.logged), 3)
         for number in range(40):
             self.saw(verdict(FIRST, f"a{number}.example"))
             self.saw(verdict(OTHER, f"a{number}.example"))
         self.assertEqual(len(self.told), 2 * histories.MOST_TOLD)
         self.clock.advance(2 * histories.TELLING)
-        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER))
         self.assertEqual(len(self.told), 2 * histories.MOST_TOLD + 2)
 
     def test_bound(self) -> None:

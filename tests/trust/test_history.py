@@ -14,6 +14,7 @@ from tests.marks import spec
 from tests.trust.authority import DAY, NOW, Authority, curveKey, der
 from xmppd.ixmppd import TLSFacts
 from xmppd.trust.history import (
+    MAX_ALTERNATING,
     MAX_SIGHTINGS,
     Change,
     Observation,
@@ -132,8 +133,48 @@ class ChangeTests(SynchronousTestCase):
             observation = observe(history, new, now)
             told.append(observation.changes if observation.warns else ())
             history = remembered(history, new)
-        self.assertEqual(told, [(), (), (Change.EARLY, Change.NEW_KEY), (Change.RETURNED,), (Change.RETURNED,)])
+        self.assertEqual(told, [(), (), (Change.EARLY, Change.NEW_KEY), (Change.RETURNED,), ()])
         self.assertEqual([each.sha256 for each in history], ["evil", "c1"])
+
+    def play(self, *seen: tuple[float, str, Prooftype]) -> list[tuple[Change, ...]]:
+        """What is told of certificates that are seen on some days, each with a key of its own."""
+        history: tuple[Sighting, ...] = ()
+        told = []
+        for day, certificate, prooftype in seen:
+            now = NOW + day * DAY
+            new = sighting(certificate, certificate, now, notBefore=NOW, notAfter=NOW + 9 * LIFE, prooftype=prooftype)
+            observation = observe(history, new, now)
+            told.append(observation.changes if observation.warns else ())
+            history = remembered(history, new)
+        self.history = history
+        return told
+
+    def test_cluster(self) -> None:
+        """Nodes with certificates of their own are told of once each, whatever proves them."""
+        early, returned = (Change.EARLY, Change.NEW_KEY), (Change.RETURNED,)
+        pkix, weak = Prooftype.PKIX, Prooftype.DIALBACK
+        told = self.play(*((day, "ab"[day % 2], pkix) for day in range(9)))
+        self.assertEqual(told, [(), early, returned, *[()] * 6])
+        told = self.play(*((day, "abc"[day % 3], pkix) for day in range(12)))
+        self.assertEqual(told[:5], [(), early, early, returned, returned])
+        self.assertFalse(any(told[5:]))
+        told = self.play(*((day, "ab"[day % 2], (pkix, weak)[day % 2]) for day in range(9)))
+        self.assertEqual([bool(each) for each in told], [False, True, True, *[False] * 6])
+        told = self.play((0, "a", pkix), (1, "b", pkix), (2, "a", pkix), (3, "b", pkix), (4, "b", weak))
+        self.assertEqual(told[-1], (Change.WEAKER_PROOF,))
+
+    def test_clusterForgotten(self) -> None:
+        """Who wasn't seen for long and comes back is told of again."""
+        pkix = Prooftype.PKIX
+        told = self.play(
+            (0, "a", pkix), (1, "b", pkix), (2, "a", pkix), (3, "b", pkix), (20, "b", pkix), (40, "b", pkix), (41, "a", pkix)
+        )
+        self.assertEqual(told[-1], (Change.RETURNED,))
+
+    def test_clusterBounded(self) -> None:
+        """Only so many take turns."""
+        self.play(*((day / 10, "abcdefghijklmnop"[day % 16], Prooftype.PKIX) for day in range(64)))
+        self.assertEqual(sum(each.alternating for each in self.history), MAX_ALTERNATING)
 
     @given(
         st.lists(

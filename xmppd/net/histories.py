@@ -145,6 +145,7 @@ def sightingFacts(sighting: Sighting) -> dict[str, Any]:
         "prooftype": str(sighting.prooftype),
         "first_seen": sighting.firstSeen,
         "last_seen": sighting.lastSeen,
+        "alternating": sighting.alternating,
     }
 
 
@@ -168,6 +169,7 @@ def _sighting(facts: Mapping[str, Any]) -> Sighting:
         Prooftype(facts["prooftype"]),
         float(facts["first_seen"]),
         float(facts["last_seen"]),
+        bool(facts.get("alternating", False)),
     )
 
 
@@ -245,7 +247,7 @@ class Histories:
         observation = observe(history.sightings, sighting, sighting.lastSeen)
         which = (sighting.incoming, sighting.sha256)
         before = next((each for each in history.sightings if (each.incoming, each.sha256) == which), None)
-        isSame = observation.changes == (Change.SAME,)
+        isSame = observation.changes in ((Change.SAME,), (Change.ALTERNATED,))
         if isSame and before is not None and sighting.lastSeen - before.lastSeen < REFRESH:
             return
         for change in () if isSame else observation.changes:

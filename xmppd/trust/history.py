@@ -14,6 +14,10 @@ when automatic renewal begins. A new key long before that is what an interceptio
 from the very authority that the domain uses. So is an older certificate that comes back while the newer one is still
 valid: two parties answer for the domain, or one path to it leads elsewhere. Both are told as warnings.
 
+The nodes of a cluster may well have a certificate each. Once it was told that a certificate is back, that one and the
+one it has taken turns with are I{alternating}, and that either of them is shown is ordinary from then on, as long as it
+is seen every now and then. How many may be is bounded; and who wants to be one of them has been told of twice.
+
 Authorities have several intermediate certificates and change between them, so "the same authority" is the same
 organisation, where the issuer's name has one.
 """
@@ -29,6 +33,12 @@ from cryptography import x509
 
 from xmppd.trust.certificatefacts import CertificateFacts, load, shown, shownTime
 from xmppd.trust.verdict import Prooftype, Verdict
+
+MAX_ALTERNATING: Final = 8
+"""How many certificates of one domain may take turns, in one direction."""
+
+ALTERNATING_SECONDS: Final = 30 * 86_400.0
+"""After how many seconds without being seen a certificate that comes back is told of again."""
 
 MAX_SIGHTINGS: Final = 32
 """How many different certificates of one domain are remembered."""
@@ -47,6 +57,7 @@ class Change(StrEnum):
     EARLY = "early"
     NEW_ISSUER = "new-issuer"
     RETURNED = "returned"
+    ALTERNATED = "alternated"
     NO_CERTIFICATE = "no-certificate"
     WEAKER_PROOF = "weaker-proof"
     STRONGER_PROOF = "stronger-proof"
@@ -74,6 +85,7 @@ class Sighting:
     @ivar prooftype: how the domain was known when it was last seen.
     @ivar firstSeen: seconds since the epoch.
     @ivar lastSeen: seconds since the epoch.
+    @ivar alternating: whether it takes turns with others, which was told.
     """
 
     incoming: bool
@@ -85,6 +97,11 @@ class Sighting:
     prooftype: Prooftype
     firstSeen: float
     lastSeen: float
+    alternating: bool = False
+
+    def alternates(self, now: float) -> bool:
+        """Whether it is ordinary that it takes turns with others."""
+        return self.alternating and now - self.lastSeen <= ALTERNATING_SECONDS
 
     def isDue(self, now: float) -> bool:
         """Whether it is time to renew the certificate."""
@@ -178,14 +195,22 @@ def _certificateChanges(earlier: Sequence[Sighting], new: Sighting, now: float) 
     if not new.sha256:
         yield Change.NO_CERTIFICATE, "no certificate was shown, where there was one before"
         return
-    if any(new.sha256 == each.sha256 for each in earlier):
-        if not last.sha256 or last.notAfter > now:
+    same = next((each for each in earlier if each.sha256 == new.sha256), None)
+    if same is not None:
+        if same.alternates(now) and last.alternates(now):
+            yield Change.ALTERNATED, "it is another of the certificates that take turns"
+        elif _returns(last, now):
             since = shownTime(last.firstSeen)
             yield Change.RETURNED, f"an older certificate is back, though there has been another since {since}"
         return
     previous = next((each for each in earlier if each.sha256), None)
     if previous is not None:
         yield from _replacement(previous, [each for each in earlier if each.sha256], new, now)
+
+
+def _returns(last: Sighting, now: float) -> bool:
+    """Whether an older certificate has no business to be back, since the one before is still valid."""
+    return not last.sha256 or last.notAfter > now
 
 
 def _replacement(
@@ -210,9 +235,13 @@ def _proofChanges(earlier: Sequence[Sighting], new: Sighting, now: float) -> Ite
         and not any(each.sha256 == new.sha256 and _wasExpired(each) for each in earlier)
     ):
         yield Change.EXPIRED, f"the certificate has expired on {shownTime(new.notAfter)}"
-    if not earlier or earlier[0].prooftype is new.prooftype:
+    if not earlier:
         return
-    before = earlier[0].prooftype
+    # Those that take turns may well be proved by different things; each is compared with itself.
+    own = next((each for each in earlier if each.sha256 == new.sha256 and each.alternates(now)), earlier[0])
+    before = own.prooftype
+    if before is new.prooftype:
+        return
     weaker = new.prooftype.strength < before.strength
     change = Change.WEAKER_PROOF if weaker else Change.STRONGER_PROOF
     yield change, f"the domain is proved by {new.prooftype}, where it was by {before}"
@@ -228,6 +257,22 @@ def remembered(history: Sequence[Sighting], new: Sighting, limit: int = MAX_SIGH
     The history with a new sighting, the latest first. Of each certificate and direction there is one; the ones that
     weren't seen for longest go.
     """
+    last = next((each for each in history if each.incoming is new.incoming), None)
     same = next((each for each in history if (each.incoming, each.sha256) == (new.incoming, new.sha256)), None)
-    latest = new if same is None else replace(new, firstSeen=same.firstSeen)
-    return (latest, *(each for each in history if each is not same))[:limit]
+    if same is None or last is None:
+        return (new, *history)[:limit]
+    turns = same is not last and bool(new.sha256 and last.sha256) and _returns(last, new.lastSeen)
+    latest = replace(new, firstSeen=same.firstSeen, alternating=turns or same.alternates(new.lastSeen))
+    others = [each for each in history if each is not same]
+    if turns:
+        others[others.index(last)] = replace(last, alternating=True)
+    return _fewAlternating((latest, *others))[:limit]
+
+
+def _fewAlternating(history: Sequence[Sighting]) -> tuple[Sighting, ...]:
+    """The history in which only the latest few take turns, of each direction."""
+    found, count = [], {True: 0, False: 0}
+    for each in history:
+        count[each.incoming] += each.alternating
+        found.append(replace(each, alternating=False) if count[each.incoming] > MAX_ALTERNATING else each)
+    return tuple(found)

@@ -1,0 +1,1 @@
+Servers whose nodes have a certificate each are warned of once, not at every stream.
