@@ -147,7 +147,7 @@ class TutorialTests(SynchronousTestCase):
         page = (ROOT / "docs" / "features.rst").read_text()
         sources = ("xmppd/features/xep0076_evil.py", "tests/features/test_xep0076_evil.py")
         code = "\n".join((ROOT / each).read_text() for each in sources)
-        quoted = re.findall(r"^\.\. code:: python\n\n((?:(?:    .*)?\n)+)", page, re.MULTILINE)
+        quoted = re.findall(r"^\.\. code::\n\n((?:(?:    .*)?\n)+)", page, re.MULTILINE)
         self.assertGreater(len(quoted), 10)
         for each in quoted:
             lines = textwrap.dedent(each).strip("\n")

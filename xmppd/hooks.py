@@ -109,6 +109,10 @@ class Hooks:
     @ivar incoming: (session, stanza): to a local client; refuse, change, observe.
     @ivar door: (stanza): for the domain, or for one of its addresses without going to a session directly, from anybody;
         refuse, change.
+    @ivar meeting: (L{xmppd.ixmppd.Meeting}): somebody asks to subscribe; observers append what speaks for caution, and
+        may answer a Deferred or a coroutine, which is awaited before the request is delivered.
+    @ivar approached: (session): somebody of this server whose name may deceive is about to write to the full JID of a
+        session; observe.
     @ivar suspected: (stanza): another feature thinks that the message, which it is about to let pass, isn't well meant;
         observe.
     @ivar loading: (bare JID): a session is about to be bound; observers may answer a Deferred, and the session is not
@@ -148,6 +152,8 @@ class Hooks:
     outgoing: Hook = field(default_factory=lambda: Hook("outgoing"))
     incoming: Hook = field(default_factory=lambda: Hook("incoming"))
     door: Hook = field(default_factory=lambda: Hook("door"))
+    meeting: Hook = field(default_factory=lambda: Hook("meeting"))
+    approached: Hook = field(default_factory=lambda: Hook("approached"))
     suspected: Hook = field(default_factory=lambda: Hook("suspected"))
     undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))
     asked: Hook = field(default_factory=lambda: Hook("asked"))

@@ -388,6 +388,27 @@ class NameVerdict:
         return self.action == "refuse"
 
 
+@dataclass(slots=True, eq=False)
+class Meeting:
+    """
+    A request to subscribe, on its way to an account, which features look at before it gets there (XEP-0165 section 2.5).
+
+    @ivar recipient: the bare JID of the account.
+    @ivar sender: the bare JID of who asks.
+    @ivar stanza: the request.
+    @ivar roster: the recipient's roster by JID, unlisted items too.
+    @ivar reasons: what features have found that speaks for caution, see L{NameVerdict}: they append theirs.
+    @ivar alike: names and addresses that the sender is, or may be, taken for: they append what the recipient may know.
+    """
+
+    recipient: str
+    sender: JID
+    stanza: Stanza
+    roster: Mapping[str, RosterItem]
+    reasons: list[str]
+    alike: list[str]
+
+
 # --- HTTP ---------------------------------------------------------------------------------------------------------
 
 

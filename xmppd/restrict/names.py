@@ -129,7 +129,8 @@ class Names:
         self._learn()
         ours = self._domains.alike(jid.domain)
         local = jid.local or ""
-        protected = self._protectedBy(local, False) if local and ours else None
+        own = jid.domain in self._domains  # where only administrators can have given a protected name
+        protected = self._protectedBy(local, own) if local and (ours or own) else None
         reasons = [LOOKS_ALIKE] if found else []
         reasons += [LIKE_OURS] if ours else []
         reasons += [IS_PROTECTED] if protected is not None else []

@@ -1,0 +1,1 @@
+Users are warned of strangers whose address looks like that of a contact, of an account or of the server itself, or is written in letters they don't read (XEP-0165): by a mark in the stanza, and by a headline for clients that don't know it.

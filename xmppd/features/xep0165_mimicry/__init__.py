@@ -1,0 +1,62 @@
+"""
+Best practices to discourage JID mimicking (XEP-0165), where names are met: what is made of strangers who write for the
+first time, ask to subscribe, or invite somebody. Where names are made (accounts, rooms, nicknames) those ask who make
+them (L{xmppd.ixmppd.INames}); what the configuration says about both is in C{[host."DOMAIN".names]}.
+
+ - L{meeting<xmppd.features.xep0165_mimicry.meeting>}: stanzas of strangers wait until they have been looked at;
+ - L{telling<xmppd.features.xep0165_mimicry.telling>}: how a person gets to know of it;
+ - L{languages<xmppd.features.xep0165_mimicry.languages>}: what a user can read (section 2.1).
+
+Clients that know the mark say so with C{<enable xmlns='urn:xmppd:names:0'/>}, and are sent no headlines.
+"""
+
+from __future__ import annotations
+
+from xmppd.features.xep0165_mimicry.languages import Languages
+from xmppd.features.xep0165_mimicry.meeting import Meetings
+from xmppd.features.xep0165_mimicry.telling import NAME, enable
+from xmppd.hooks import Feature, Spec
+from xmppd.ixmppd import IHost, Request
+from xmppd.wire import ns
+from xmppd.wire.errors import StanzaCondition, StanzaError
+
+ENABLE = f"{ns.NAMES} enable"
+
+
+def _enable(request: Request) -> None:
+    """A client asks for marks in place of headlines."""
+    if request.session is None or not request.own:
+        raise StanzaError(StanzaCondition.NOT_ALLOWED, "Only clients of an account can ask for its marks.")
+    enable(request.session)
+
+
+def join(host: IHost) -> None:
+    """Look at strangers, and let users say what they read."""
+    languages = Languages(host)
+    meetings = Meetings(host, languages)
+    hooks = host.hooks
+    host.watched.update((ns.NAMES.encode(), b"&#"))
+    hooks.starting.addObserver(meetings.started)
+    hooks.stopping.addObserver(meetings.stopping)
+    hooks.arriving.addRefusal(meetings.arrives)
+    hooks.door.addRefusal(meetings.meets)
+    hooks.bound.addObserver(meetings.bound)
+    hooks.bound.addObserver(languages.bound)
+    hooks.resumed.addObserver(meetings.resumed)
+    hooks.spotted.addObserver(meetings.spotted)
+    hooks.approached.addObserver(meetings.approached)
+    hooks.registered.addObserver(meetings.registered)
+    hooks.removed.addObserver(meetings.removed)
+    hooks.removed.addObserver(languages.removed)
+    host.addCommand(languages.command())
+    host.respond("account", "set", ENABLE, _enable)
+
+
+feature = Feature(
+    name=NAME,
+    specs=(Spec("XEP-0165", "0.6"),),
+    namespaces=(ns.NAMES,),
+    accountNamespaces=(ns.NAMES,),
+    after=("rfc6121_im", "xep0050_commands"),
+    join=join,
+)

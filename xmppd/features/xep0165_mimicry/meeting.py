@@ -1,0 +1,417 @@
+"""
+Strangers are met: who writes for the first time, asks to subscribe, or invites somebody.
+
+Theory of operation. What a stanza says of whom is compared with what its recipient knows, which is in the database.
+So the first stanza of each pair of recipient and sender waits, and what comes after it waits behind; when all is read
+they go on, marked if there is something to be said. The outcome is remembered, so that the next stanza of the pair
+costs one look into a dictionary. Requests to subscribe are looked at each time, since they are rare and carry keys and
+nicknames that are looked at with them (C{hooks.meeting}).
+
+Stanzas pass here at the door of the host (what is for accounts) and when they arrive from other servers. What one
+client of this server sends to the full JID of another goes a shorter way, on which nobody is asked anything. Only the
+names of this server's own accounts can come that way, and of these only two kinds can deceive: those that aren't ASCII,
+and those of which there is a look-alike here. Sessions of such accounts are watched, and whomever they write to looks
+at what comes from then on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from xmppd.features.xep0165_mimicry.languages import Languages
+from xmppd.features.xep0165_mimicry.telling import NAME, WARNING, WARNINGS, Headlines, attach
+from xmppd.hooks import Unanswered
+from xmppd.ixmppd import IHost, ISession, Meeting, NameVerdict, StoreUnavailable
+from xmppd.naming import ALLOW, WARN
+from xmppd.wire import ns
+from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.jid import JID, JIDMalformed, parse
+from xmppd.wire.lookalikes import addressKeys, keysOf
+from xmppd.wire.stanza import Stanza
+
+log = Logger(namespace="xmppd.names")
+
+KNOWN: Final = 20_000
+"""Of how many pairs the outcome is remembered."""
+
+WAITING: Final = 100
+"""How many stanzas of a pair may wait."""
+
+PAIRS: Final = 1000
+"""How many pairs may be looked at at a time."""
+
+INTRODUCED: Final = 10
+"""How many addresses of one stanza are looked at."""
+
+BATCH: Final = 500
+"""How many contacts are compared in one turn of the reactor."""
+
+DOUBLES: Final = 100_000
+"""How many accounts with look-alikes are remembered."""
+
+SEARCH_SECONDS: Final = 10.0
+"""How long after the start accounts with look-alikes are looked for."""
+
+OCCUPANT: Final = f"{ns.MUC_USER} x"
+INVITATION: Final = "jabber:x:conference x"
+REFERRALS: Final = "http://jabber.org/protocol/rosterx x"
+INTRODUCING: Final = frozenset({OCCUPANT, INVITATION, REFERRALS})
+"""Children of a message that name somebody else than its sender."""
+
+SPEAKING: Final = frozenset({None, "normal", "chat", "headline"})
+"""The types of messages in which a stranger may speak to somebody."""
+
+HELD: Final = Unanswered(StanzaCondition.UNDEFINED_CONDITION)
+"""What is answered for a stanza that waits: it comes again."""
+
+REFUSED: Final = StanzaError(StanzaCondition.POLICY_VIOLATION, "This address can't write to that user.")
+
+Pair = tuple[str, str]
+Outcome = tuple[NameVerdict, ...]
+"""What to say of a stanza; empty if nothing."""
+
+
+def introduced(stanza: Stanza) -> list[JID]:
+    """The addresses that a message names besides its sender: of rooms, of who invites, of those who are recommended."""
+    if INTRODUCING.isdisjoint(stanza.childNames):
+        return []
+    texts: list[str | None] = []
+    for child in stanza.elements():
+        if child.qname == OCCUPANT:
+            texts += [each.get("from") for each in child.elements("invite")]
+        elif child.qname == INVITATION:
+            texts.append(child.get("jid"))
+        elif child.qname == REFERRALS:
+            texts += [each.get("jid") for each in child.elements("item") if each.get("action", "add") == "add"]
+    found: dict[str, JID] = {}
+    for text in texts:
+        try:
+            jid = parse(text or "").toBare()
+        except JIDMalformed:
+            continue
+        found.setdefault(jid.bare, jid)
+    return list(found.values())[:INTRODUCED]
+
+
+class Meetings:
+    """Those of one host's users."""
+
+    def __init__(self, host: IHost, languages: Languages) -> None:
+        self._host = host
+        self._languages = languages
+        self._headlines = Headlines(host)
+        self._known: OrderedDict[Pair, Outcome] = OrderedDict()
+        self._waiting: dict[Pair, list[tuple[Stanza, Deferred[None] | None]]] = {}
+        self._parties: Counter[str] = Counter()
+        self._doubles: set[str] = set()
+        self._passing: Stanza | None = None
+        self._due: IDelayedCall | None = None
+
+    # --- where stanzas pass
+
+    def arrives(self, stanza: Stanza) -> StanzaError | None:
+        """From another server. See C{hooks.arriving}."""
+        stanza.strip(WARNINGS)
+        return self.meets(stanza)
+
+    def meets(self, stanza: Stanza) -> StanzaError | None:
+        """At the door of the host. See C{hooks.door}."""
+        attrs = stanza.attrs
+        to, sender = attrs.get("to"), attrs["from"].partition("/")[0]
+        if to is None or stanza is self._passing:
+            return None
+        recipient = parse(to).bare
+        pair = (recipient, sender)
+        if pair in self._waiting:
+            return self._hold(pair, stanza)
+        kind, type = stanza.kind, attrs.get("type")
+        if kind == "message":
+            if type not in SPEAKING:
+                return None
+            outcome = self._known.get(pair)
+            if outcome is not None and INTRODUCING.isdisjoint(stanza.childNames):
+                return self._settle(stanza, pair, outcome) if outcome else None
+        elif kind != "presence" or type != "subscribe":
+            return None
+        if WARNING in stanza.childNames or not self._isMeeting(recipient, sender):
+            return None
+        return self._hold(pair, stanza)
+
+    def _isMeeting(self, recipient: str, sender: str) -> bool:
+        """Whether there is anybody to meet anybody: not the server itself, nor its services, nor a user himself."""
+        if "@" not in recipient or recipient == sender or self._host.names.action("met") == ALLOW:
+            return False
+        return "@" in sender or sender not in self._host.router.destinations
+
+    def receives(self, session: ISession, stanza: Stanza) -> StanzaError | None:
+        """To a client that somebody is watched for. See L{ISession.addReceiveRefusal}."""
+        return self.meets(stanza) if stanza.attrs.get("to") == session.full else None
+
+    # --- whom to watch
+
+    def bound(self, session: ISession) -> None:
+        """A client is there: watch it if its address can deceive. See C{hooks.bound}."""
+        if not session.bare.isascii() or session.bare in self._doubles:
+            session.addSendRefusal(self.sends)
+        self.resumed(session)
+
+    def resumed(self, session: ISession) -> None:
+        """Clients that have spelled the namespace may try to mark what they send. See C{hooks.resumed}."""
+        if session.stream is not None and session.stream.spotted:
+            self.spotted(session)
+
+    def spotted(self, session: ISession) -> None:
+        """See C{hooks.spotted}."""
+        if f"{NAME} spotted" not in session.slots:
+            session.slots[f"{NAME} spotted"] = True
+            session.addSendChange(self.cleans)
+
+    def cleans(self, session: ISession, stanza: Stanza) -> Stanza:
+        """Nobody but the server marks stanzas."""
+        stanza.strip(WARNINGS)
+        return stanza
+
+    def sends(self, session: ISession, stanza: Stanza) -> StanzaError | None:
+        """From a client that is watched; refuses nothing. See L{ISession.addSendRefusal}."""
+        target = self._host.router.session(stanza.attrs.get("to", ""))
+        if target is not None:
+            target.host.hooks.approached.notify(target)
+        return None
+
+    def approached(self, session: ISession) -> None:
+        """See C{hooks.approached}."""
+        if NAME not in session.slots:
+            session.slots[NAME] = True
+            session.addReceiveRefusal(self.receives)
+
+    def started(self) -> None:
+        """Find the accounts that look alike, when the index of names is complete. See C{hooks.starting}."""
+        self._due = self._host.clock.callLater(SEARCH_SECONDS, self._search)
+
+    def stopping(self) -> None:
+        """See C{hooks.stopping}."""
+        if self._due is not None and self._due.active():
+            self._due.cancel()
+
+    def _search(self) -> None:
+        Deferred.fromCoroutine(self._findDoubles()).addErrback(self._failed)
+
+    async def _findDoubles(self) -> None:
+        after = ""
+        while groups := await self._host.nameIndex.groups("account", self._host.domain, after):
+            for _, records in groups:
+                self._watch(record.owner for record in records)
+            after = groups[-1][0]
+
+    def registered(self, bare: str) -> None:
+        """An account is new, which may look like another. See C{hooks.registered}."""
+        Deferred.fromCoroutine(self._findDoublesOf(bare)).addErrback(self._failed)
+
+    async def _findDoublesOf(self, bare: str) -> None:
+        local = bare.rpartition("@")[0]
+        alike = await self._host.nameIndex.alike("account", self._host.domain, local)
+        if alike:
+            self._watch((bare, *(record.owner for record in alike)))
+
+    def _watch(self, accounts: Iterable[str]) -> None:
+        for bare in accounts:
+            if bare in self._doubles or len(self._doubles) >= DOUBLES:
+                continue
+            self._doubles.add(bare)
+            for session in self._host.router.sessionsOf(bare):
+                session.addSendRefusal(self.sends)
+
+    def removed(self, bare: str) -> None:
+        """An account is gone; what was known of it doesn't hold for the next of that name. See C{hooks.removed}."""
+        self._doubles.discard(bare)
+        for pair in [pair for pair in self._known if bare in pair] if bare in self._parties else ():
+            self._forget(pair)
+
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(StoreUnavailable) is None:
+            log.failure("looking for look-alikes among accounts failed", failure)
+        else:
+            log.warn("look-alikes among accounts can't be found: the database is not available")
+
+    # --- waiting
+
+    def _hold(self, pair: Pair, stanza: Stanza) -> StanzaError:
+        """Have a stanza wait until its pair has been looked at."""
+        waiting = self._waiting.get(pair)
+        if waiting is None:
+            if len(self._waiting) >= PAIRS:
+                return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT)
+            waiting = self._waiting[pair] = []
+            self._keep(waiting, stanza)
+            Deferred.fromCoroutine(self._look(pair)).addErrback(self._lost, pair)
+        elif len(waiting) >= WAITING:
+            return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT)
+        else:
+            self._keep(waiting, stanza)
+        return HELD
+
+    def _keep(self, waiting: list[tuple[Stanza, Deferred[None] | None]], stanza: Stanza) -> None:
+        done: Deferred[None] | None = None
+        if stanza.promise is not None:
+            done = Deferred()
+            stanza.promise.append(done)
+        waiting.append((stanza, done))
+
+    async def _look(self, pair: Pair) -> None:
+        """Look at what waits, one stanza after the other; what comes meanwhile waits behind."""
+        waiting = self._waiting[pair]
+        while waiting:
+            stanza, done = waiting[0]
+            outcome = await self._outcome(pair, stanza)
+            waiting.pop(0)
+            if not waiting:
+                del self._waiting[pair]
+            self._pass(pair, stanza, done, outcome)
+
+    async def _outcome(self, pair: Pair, stanza: Stanza) -> Outcome:
+        """What to say of one stanza."""
+        known = self._known.get(pair)
+        meets = stanza.kind == "message" and stanza.attrs.get("type") in SPEAKING
+        if meets and known is not None and INTRODUCING.isdisjoint(stanza.childNames):
+            return known
+        if not meets and stanza.attrs.get("type") != "subscribe":
+            return ()  # waits only to keep its place
+        if not await self._host.exists(pair[0]):
+            return ()
+        return await self._judge(pair, stanza)
+
+    def _pass(self, pair: Pair, stanza: Stanza, done: Deferred[None] | None, outcome: Outcome) -> None:
+        """It goes on, or back."""
+        error = self._settle(stanza, pair, outcome) if outcome else None
+        if error is None:
+            self._forward(stanza)
+        elif not isinstance(error, Unanswered):
+            self._host.router.bounce(stanza, error)
+        if done is not None:
+            done.callback(None)
+
+    def _forward(self, stanza: Stanza) -> None:
+        """Route it, past those who ask here."""
+        self._passing = stanza
+        try:
+            self._host.router.route(stanza)
+        finally:
+            self._passing = None
+
+    def _settle(self, stanza: Stanza, pair: Pair, outcome: Outcome) -> StanzaError | None:
+        """Mark a stanza of which there is something to be said, or refuse it."""
+        if self._host.presence.lists(*pair):  # the recipient has made up his mind
+            self._remember(pair, ())
+            return None
+        if any(verdict.refused for verdict in outcome):
+            return HELD if stanza.kind == "presence" else REFUSED
+        if WARNING not in stanza.childNames:
+            self._host.hooks.suspected.notify(stanza)
+            attach(stanza, outcome)
+        return None
+
+    def _lost(self, failure: Failure, pair: Pair) -> None:
+        """The database isn't there, or we have made a mistake: nothing gets through unseen, and senders are told."""
+        if failure.check(StoreUnavailable) is None:
+            log.failure("looking at a stranger failed", failure)
+        for stanza, done in self._waiting.pop(pair, []):
+            self._host.router.bounce(stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT))
+            if done is not None:
+                done.callback(None)
+
+    # --- judging
+
+    async def _judge(self, pair: Pair, stanza: Stanza) -> Outcome:
+        """Compare all that a stanza names with what its recipient knows."""
+        recipient, bare = pair
+        sender = parse(bare)
+        roster = {each.jid: each for each in (await self._host.rosters.get(recipient)).items}
+        listed = {jid for jid, item in roster.items() if item.listed}
+        verdicts: list[NameVerdict] = []
+        if bare not in listed:
+            for jid in (sender, *introduced(stanza)):
+                if jid.bare not in listed and jid.bare != recipient:
+                    verdicts.append(await self._judgeAddress(jid, listed, recipient))
+        said = tuple(each for each in verdicts if each.reasons)
+        if stanza.kind == "presence":
+            return await self._judgeRequest(Meeting(recipient, sender, stanza, roster, [], []), said)
+        own = tuple(each for each in said if each.name == bare)
+        isNew = self._known.get(pair) is None
+        self._remember(pair, own)
+        for verdict in said:
+            self._report(recipient, verdict, isNew or verdict not in own)
+        return said
+
+    async def _judgeRequest(self, meeting: Meeting, said: Outcome) -> Outcome:
+        """A request to subscribe, at which others look, too."""
+        for observer in self._host.hooks.meeting.observe:
+            answer = observer(meeting)
+            if inspect.isawaitable(answer):
+                await answer
+        if meeting.reasons:
+            found = said[0] if said else NameVerdict("met", meeting.sender.bare, WARN)
+            reasons = tuple(dict.fromkeys((*meeting.reasons, *found.reasons)))
+            alike = tuple(dict.fromkeys((*meeting.alike, *found.alike)))
+            said = (replace(found, reasons=reasons, alike=alike),)
+        for verdict in said:
+            self._report(meeting.recipient, verdict, True)
+        return said
+
+    async def _judgeAddress(self, jid: JID, listed: Iterable[str], recipient: str) -> NameVerdict:
+        """Compare one address with contacts, accounts and protected names, and with what the recipient can read."""
+        host, names = self._host, self._host.names
+        alike = await self._alikeContacts(jid, tuple(listed))
+        doubles: list[str] = []
+        if jid.local is not None and not keysOf(jid.domain).isdisjoint(keysOf(host.domain)):
+            found = await host.nameIndex.alike("account", host.domain, jid.local, 5)
+            doubles = [record.owner for record in found if record.owner != recipient]
+        languages = await self._languages.of(recipient)
+        verdict = names.judgeAddress(jid, (*alike, *doubles), languages)
+        if doubles and not names.config.disclose:  # who has an account here is nobody's business
+            hidden = set(doubles) - set(alike)
+            verdict = replace(verdict, alike=tuple(each for each in verdict.alike if each not in hidden))
+        return verdict
+
+    async def _alikeContacts(self, jid: JID, contacts: tuple[str, ...]) -> list[str]:
+        """The contacts that an address looks like."""
+        mine, found = addressKeys(jid), []
+        for start in range(0, len(contacts), BATCH):
+            if start:
+                await deferLater(self._host.clock, 0)  # type: ignore[arg-type]
+            for contact in contacts[start : start + BATCH]:
+                if contact != jid.bare and not mine.isdisjoint(addressKeys(parse(contact).toBare())):
+                    found.append(contact)
+        return sorted(found)
+
+    def _remember(self, pair: Pair, outcome: Outcome) -> None:
+        if pair not in self._known:
+            self._parties.update(pair)
+        self._known[pair] = outcome
+        self._known.move_to_end(pair)
+        if len(self._known) > KNOWN:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, pair: Pair) -> None:
+        del self._known[pair]
+        for bare in pair:
+            self._parties[bare] -= 1
+            if not self._parties[bare]:
+                del self._parties[bare]
+
+    def _report(self, recipient: str, verdict: NameVerdict, isNew: bool) -> None:
+        """To the audit log, and to the person."""
+        if isNew:
+            self._host.names.note(verdict, recipient=recipient)
+            if not verdict.refused:
+                self._headlines.tell(recipient, verdict)
+
