@@ -1,30 +1,29 @@
 """
-Two servers on loopback, ours and Debian's Prosody, with an authority that vouches for both and a name server that both
-ask.
+Two servers on loopback, ours and another, with an authority that vouches for both and a name server that both ask; and
+what has to hold whoever the other one is.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from twisted.names import dns
 
-from tests.interop.daemon import ADDRESS, DEADLINE, DOMAIN, Daemon, DidNotStart, mistakes
-from tests.interop.wire import Wire
-from tests.trust.authority import ALWAYS, Authority
-
-PEER = "montague.example"
-"""Prosody's domain."""
+from tests.interop.daemon import ADDRESS, DEADLINE, DOMAIN, ROOT, Daemon, mistakes
+from tests.interop.peerservers import PEER, PeerServer, Prosody
+from tests.interop.wire import Element, Wire
+from tests.marks import spec
+from tests.trust.authority import ALWAYS, Authority, curveKey, keyPEM, pem
+from xmppd.wire import ns
 
 CONFIGURATION = """\
 data = "data"
@@ -47,33 +46,14 @@ authorities = "ca.pem"
 resolver = "127.0.0.1:RESOLVER"
 SECTION
 [host."example.org"]
+admins = ["romeo@example.org"]
 [rooms."rooms.example.org"]
 """
 
-PROSODY = """\
-run_as_root = true
-pidfile = "FOLDER/prosody.pid"
-data_path = "FOLDER/data"
-certificates = "FOLDER/certs"
-log = {{ debug = "FOLDER/log" }}
-interfaces = {{ "127.0.0.1" }}
-use_ipv6 = false
-c2s_ports = {{ }}
-c2s_direct_tls_ports = {{ {tlsPort} }}
-s2s_ports = {{ {port} }}
-s2s_direct_tls_ports = {{ {directPort} }}
-authentication = "internal_plain"
-storage = "internal"
-modules_enabled = {{ "roster"; "saslauth"; "tls"; "dialback"; "disco"; "ping"; "presence"; "posix"; {modules} }}
-unbound = {{ resolvconf = false; hoststxt = false; forward = "127.0.0.1@{resolver}";
-  options = {{ ["do-not-query-localhost:"] = "no" }} }}
-s2s_secure_auth = {secure}
-ssl = {{ cafile = "FOLDER/ca.pem" }}
-{options}
-VirtualHost "montague.example"
-  ssl = {{ certificate = "FOLDER/certs/montague.example.crt"; key = "FOLDER/certs/montague.example.key";
-    cafile = "FOLDER/ca.pem"; }}
-"""
+ONCE = 1_000_000_000.0
+"""When what is expired was valid last, in seconds since the epoch."""
+
+EXPLAIN = ("-W", "ignore", "-c", "from xmppd.ctl.main import xmppctl; xmppctl()", "--config")
 
 
 class Names(threading.Thread):
@@ -124,9 +104,9 @@ class Names(threading.Thread):
         self.join(5)
         self._socket.close()
 
-    def server(self, domain: str, port: int | None, directPort: int | None = None) -> None:
+    def server(self, domain: str, port: int | None, directPort: int | None = None, host: str | None = None) -> None:
         """Say where a domain's server is."""
-        host = f"host.{domain}"
+        host = host or f"host.{domain}"
         self.records[host, dns.A] = [dns.Record_A(ADDRESS)]
         for service, number in (("xmpp-server", port), ("xmpps-server", directPort)):
             name = f"_{service}._tcp.{domain}"
@@ -135,155 +115,88 @@ class Names(threading.Thread):
                 self.records[name, dns.SRV] = [dns.Record_SRV(0, 0, number, host)]
 
 
-def freePort() -> int:
-    """A port that nobody listens at, for a server that can't choose by itself."""
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
-class Prosody:
-    """
-    Debian's Prosody as a process.
-
-    @ivar tlsPort: where clients connect with TLS.
-    @ivar port: where servers connect.
-    @ivar directPort: where they connect with TLS.
-    @ivar certificate: what clients have to trust.
-    """
-
-    def __init__(self, folder: Path, authority: Authority, names: Names, **changes: str) -> None:
-        """
-        @param changes: fills in the configuration: C{secure}, C{modules}, C{options}.
-        """
-        self.folder = folder
-        self.port, self.tlsPort, self.directPort = freePort(), freePort(), freePort()
-        self.certificate = folder / "ca.pem"
-        values: Mapping[str, Any] = {
-            "port": self.port, "tlsPort": self.tlsPort, "directPort": self.directPort, "resolver": names.port,
-            "secure": "false", "modules": "", "options": "", **changes,
-        }
-        accounts = folder / "data" / "montague%2eexample" / "accounts"
-        accounts.mkdir(parents=True)
-        (accounts / "juliet.dat").write_text('return { ["password"] = "juliet"; };\n')
-        (folder / "prosody.cfg.lua").write_text(PROSODY.format(**values).replace("FOLDER", str(folder)))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """
-        Start it, and wait until it serves.
-
-        @raise DidNotStart: it doesn't.
-        """
-        with (self.folder / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                ["prosody", "--config", str(self.folder / "prosody.cfg.lua"), "-F"], stdout=output, stderr=output,
-                env={**os.environ, "HOME": str(self.folder)},
-            )
-        until = time.monotonic() + DEADLINE
-        while time.monotonic() < until and self._process.poll() is None:
-            try:
-                socket.create_connection((ADDRESS, self.tlsPort), 1).close()
-                socket.create_connection((ADDRESS, self.port), 1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        raise DidNotStart(self.written()[-3000:])
-
-    def written(self) -> str:
-        """What it has logged and printed."""
-        files = (self.folder / "log", self.folder / "output")
-        return "".join(file.read_text("utf-8", "replace") for file in files if file.exists())
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-
-
 class World:
     """
     Both servers, the authority and the name server.
 
     @ivar daemon: ours.
-    @ivar prosody: the other.
-    @ivar romeo: a client of ours, once L{people} was called.
-    @ivar juliet: a client of the other.
+    @ivar peer: the other.
+    @ivar port: where servers connect to ours.
+    @ivar directPort: where they connect with TLS.
     """
 
     def __init__(
         self,
         test: Any,
         *,
+        server: type[PeerServer] = Prosody,
         section: str = "",
         require: str = "",
         ours: str | None = DOMAIN,
         theirs: str | None = PEER,
-        until: float = ALWAYS,
+        oursUntil: float = ALWAYS,
+        theirsUntil: float = ALWAYS,
         expected: tuple[str, ...] = (),
-        **prosody: str,
+        **peer: Any,
     ) -> None:
         """
+        @param server: what the other one is.
         @param section: lines for C{[s2s]}.
         @param require: lines for C{[tls]}.
         @param ours: the name in our certificate; None: it is signed by itself.
         @param theirs: the name in the other's.
-        @param until: how long that is valid, in seconds since the epoch.
+        @param oursUntil: how long ours is valid, in seconds since the epoch.
+        @param theirsUntil: how long the other's is.
         @param expected: what may appear in lines of our log that would be mistakes otherwise.
-        @param prosody: for its configuration.
+        @param peer: what else there is to be said about the other one.
         """
         self.test = test
-        folder = Path(tempfile.mkdtemp(prefix="xmppd-"))
-        test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        self.folder = Path(tempfile.mkdtemp(prefix="xmppd-"))
+        test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.names = Names()
         self.names.start()
         test.addCleanup(self.names.close)
         self.authority = Authority("The Tests")
         text = CONFIGURATION.replace("RESOLVER", str(self.names.port)).replace("SECTION", section)
-        (folder / "xmppd").mkdir()
-        self.daemon = Daemon(folder / "xmppd", text.replace("REQUIRE", require))
-        (folder / "prosody" / "certs").mkdir(parents=True)
-        self.prosody = Prosody(folder / "prosody", self.authority, self.names, **prosody)
-        pem = self._certificate(DOMAIN, ours)
-        (folder / "xmppd" / "certs" / f"{DOMAIN}.pem").write_text(pem[0] + pem[1])
-        certificate, key = self._certificate(PEER, theirs, until)
-        good = (ours, theirs, until) == (DOMAIN, PEER, ALWAYS)
-        self.peerCertificate = certificate
-        self.trusted = folder / "prosody" / "ca.pem" if good else None
-        (folder / "prosody" / "certs" / f"{PEER}.crt").write_text(certificate)
-        (folder / "prosody" / "certs" / f"{PEER}.key").write_text(key)
-        ca = certificateText(self.authority)
-        for place in ("xmppd", "prosody"):
-            (folder / place / "ca.pem").write_text(ca)
+        for each in ("xmppd", "peer"):
+            (self.folder / each / "certs").mkdir(parents=True)
+            (self.folder / each / "ca.pem").write_bytes(pem(self.authority.certificate))
+        self.daemon = Daemon(self.folder / "xmppd", text.replace("REQUIRE", require))
+        self.peer = server(self.folder / "peer", self.names.port, **peer)
+        self.certify("xmppd", DOMAIN, ours, oursUntil)
+        self.peerCertificate = self.certify("peer", PEER, theirs, theirsUntil)
+        self._ours = self.folder / "xmppd" / "ca.pem" if (ours, oursUntil) == (DOMAIN, ALWAYS) else None
+        self._theirs = self.folder / "peer" / "ca.pem" if (theirs, theirsUntil) == (PEER, ALWAYS) else None
         test.addCleanup(self.daemon.kill)
-        test.addCleanup(self.prosody.stop)
+        test.addCleanup(self.peer.stop)
         self.daemon.start()
         ports = {each["option"]: int(each["address"].rpartition(":")[2]) for each in self.daemon.ask("status")["ports"]}
         self.port, self.directPort = ports["listen.s2s"], ports["listen.s2s_tls"]
-        self.names.server(DOMAIN, self.port)
-        self.names.server(f"rooms.{DOMAIN}", self.port)
-        self.names.server(PEER, self.prosody.port)
-        self.prosody.start()
+        self.peer.start()
+        for each in (DOMAIN, f"rooms.{DOMAIN}"):
+            self.names.server(each, self.port, host=server.ourHost)
+        self.names.server(PEER, self.peer.port)
         test.addCleanup(self._end, expected)
 
-    def _certificate(self, domain: str, name: str | None, until: float = ALWAYS) -> tuple[str, str]:
-        """Certificate and key as PEM."""
+    def certify(self, who: str, domain: str, name: str | None, until: float = ALWAYS) -> bytes:
+        """
+        Give a server a certificate, and answer that as PEM.
+
+        @param who: C{"xmppd"} or C{"peer"}.
+        @param name: whose it is; None: that of the domain, but nobody known has signed it.
+        """
+        text, key = self.certificate(name or domain, until, self.authority if name is not None else None)
+        (self.folder / who / "certs" / f"{domain}.pem").write_bytes(text + key)
+        return text
+
+    def certificate(self, name: str, until: float = ALWAYS, authority: Authority | None = None) -> tuple[bytes, bytes]:
+        """A certificate and its key as PEM; without an authority it is signed by one that nobody knows."""
         from cryptography import x509
 
-        from tests.trust.authority import curveKey, keyPEM, pem
-
         key = curveKey()
-        authority = Authority("Nobody Knows") if name is None else self.authority
-        names = [x509.DNSName(name or domain), x509.DNSName(f"*.{name or domain}")]
-        leaf = authority.sign(key, names, start=0, end=until)
-        return pem(leaf).decode(), keyPEM(key).decode()
+        names = [x509.DNSName(name), x509.DNSName(f"*.{name}")]
+        leaf = (authority or Authority("Nobody Knows")).sign(key, names, start=0, end=until)
+        return pem(leaf), keyPEM(key)
 
     def _end(self, expected: tuple[str, ...]) -> None:
         status = self.daemon.stop() if self.daemon.alive else self.daemon.status
@@ -292,31 +205,340 @@ class World:
     def people(self) -> tuple[Wire, Wire]:
         """Romeo at our server and Juliet at the other."""
         self.daemon.addAccount("romeo")
-        romeo = Wire(Trusting(self, self.daemon.tlsPort), "romeo")
+        return self.romeo(), self.juliet()
+
+    def romeo(self) -> Wire:
+        """A client of ours."""
+        romeo = Wire(Trusting(self._ours, self.daemon.tlsPort), "romeo")
         self.test.addCleanup(romeo.close)
-        juliet = Wire(Trusting(self, self.prosody.tlsPort), "juliet", PEER)
+        return romeo
+
+    def juliet(self) -> Wire:
+        """A client of the other server."""
+        juliet = Wire(Trusting(self._theirs, self.peer.tlsPort), "juliet", PEER)
         self.test.addCleanup(juliet.close)
-        return romeo, juliet
+        return juliet
 
     def streams(self) -> list[dict[str, Any]]:
         """Our streams with the other server."""
         return [each for each in self.daemon.streams() if each["kind"] == "s2s"]
 
+    def explain(self) -> tuple[int, str]:
+        """Exit status and words of C{xmppctl dna explain} about the other's domain."""
+        command = [sys.executable, *EXPLAIN, str(self.daemon.folder / "xmppd.toml"), "dna", "explain", PEER]
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, env=dict(os.environ), check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
     def told(self) -> str:
         """Both logs, for when a test fails."""
-        return f"--- xmppd\n{self.daemon.written()[-6000:]}\n--- prosody\n{self.prosody.written()[-6000:]}"
+        ours = "\n".join(line for line in self.daemon.written().splitlines() if "s2s: " in line)
+        return f"--- xmppd\n{ours}\n--- the other\n{self.peer.written()[-3000:]}"
 
 
 class Trusting:
     """What a L{Wire} wants of a server: where it is, and whom to trust."""
 
-    def __init__(self, world: World, tlsPort: int) -> None:
-        self.certificate = world.trusted
+    def __init__(self, certificate: Path | None, tlsPort: int) -> None:
+        self.certificate = certificate
         self.tlsPort = tlsPort
 
 
-def certificateText(authority: Authority) -> str:
-    """An authority's certificate as PEM."""
-    from tests.trust.authority import pem
+def waitFor(question: Any) -> Any:
+    """The first answer that is true."""
+    until = time.monotonic() + DEADLINE / 2
+    while time.monotonic() < until:
+        answer = question()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError("it has not come to pass")
 
-    return pem(authority.certificate).decode()
+
+class Federation:
+    """
+    What is done in a world and what is looked at. Romeo is at our server, Juliet at the other.
+
+    @cvar server: what the other one is.
+    """
+
+    server: type[PeerServer]
+    assertEqual: Any
+    assertIn: Any
+    assertNotIn: Any
+    addCleanup: Any
+
+    def world(self, **options: Any) -> World:
+        """Start both."""
+        self.there = World(self, server=self.server, **options)
+        return self.there
+
+    # --- what people do
+
+    def say(self, romeo: Wire, juliet: Wire) -> None:
+        """A message from Romeo."""
+        romeo.say(f"<message to='juliet@{PEER}' type='chat' id='m1'><body>Juliet &lt;3</body></message>")
+        self.assertEqual(juliet.body("Juliet <3").get("from"), romeo.jid)
+
+    def answer(self, romeo: Wire, juliet: Wire) -> None:
+        """A message from Juliet."""
+        juliet.say(f"<message to='romeo@{DOMAIN}' type='chat' id='m2'><body>Romeo!</body></message>")
+        self.assertEqual(romeo.body("Romeo!").get("from"), juliet.jid)
+
+    def talk(self, romeo: Wire, juliet: Wire) -> None:
+        """A message each way."""
+        self.say(romeo, juliet)
+        self.answer(romeo, juliet)
+
+    def bounced(self, romeo: Wire, condition: str, reason: str = "", to: str = f"juliet@{PEER}") -> None:
+        """What Romeo says comes back, with that error and that reason in its text."""
+        romeo.say(f"<message to='{to}' type='chat' id='m9'><body>lost</body></message>")
+        error = romeo.expect(lambda each: each.get("type") == "error" and each.get("id") == "m9")
+        self.assertIn(f"{{{ns.STANZA_ERRORS}}}{condition}", conditions(error), self.there.told())
+        text = error.findtext(f"{{{ns.CLIENT}}}error/{{{ns.STANZA_ERRORS}}}text") or ""
+        self.assertIn(reason, text, self.there.told())
+
+    def refused(self, juliet: Wire) -> None:
+        """What Juliet says comes back, with an error of her own server."""
+        juliet.say(f"<message to='romeo@{DOMAIN}' type='chat' id='m8'><body>lost</body></message>")
+        error = juliet.expect(lambda each: each.get("type") == "error" and each.get("id") == "m8")
+        self.assertEqual(error.get("from"), f"romeo@{DOMAIN}")
+        self.assertEqual(len([each for each in conditions(error) if not each.endswith("}text")]), 1)
+
+    def nothingHeard(self, *wires: Wire) -> None:
+        """Nobody has got what was to be lost."""
+        for wire in wires:
+            wire.listen(0.2)
+            bodies = [each.findtext(f"{{{ns.CLIENT}}}body") for each in wire.heard if each.get("type") != "error"]
+            self.assertNotIn("lost", bodies)
+
+    # --- what is known of it
+
+    def facts(self, *keys: str) -> list[tuple[Any, ...]]:
+        """Facts of our streams that carry stanzas, in order."""
+        found = [tuple(each[key] for key in keys) for each in self.there.streams() if each["state"] == "server"]
+        return sorted(found, key=str)
+
+    def expectFacts(self, mechanism: str | None, proof: str, *directions: str, tls: str | None = "TLSv1.3") -> None:
+        """Our streams are these, and all of them are encrypted and proved like that."""
+        expected = [(each, mechanism, proof, tls) for each in directions]
+        self.assertEqual(self.facts("direction", "mechanism", "proof", "tls"), expected, self.there.told())
+
+    def logged(self, *texts: str) -> None:
+        """Our log says all that, soon."""
+        until = time.monotonic() + 10
+        while missing := [each for each in texts if each not in self.there.daemon.written()]:
+            if time.monotonic() > until:
+                raise AssertionError(f"our log doesn't say {missing}\n{self.there.told()}")
+            time.sleep(0.05)
+
+    def theyLogged(self, text: str) -> None:
+        """The other server's log says that."""
+        self.assertIn(text, self.there.peer.written(), self.there.told())
+
+    def explained(self, accepted: bool, *texts: str) -> None:
+        """C{xmppctl dna explain} says whether stanzas get there, and all that."""
+        status, words = self.there.explain()
+        self.assertEqual(status, 0 if accepted else 69, words)
+        for text in texts:
+            self.assertIn(text, words)
+
+
+class FederationCases(Federation):
+    """What has to hold whoever the other server is: who calls first, and what is wrong with whom."""
+
+    # --- STARTTLS and certificates
+
+    @spec("RFC 6120", "5.4", "6.3.4", "13.7.2")
+    @spec("XEP-0178", "3")
+    @spec("mission", "T2", "T7", "T11")
+    def test_external(self) -> None:
+        """We call, and both have certificates of an authority that both trust: SASL EXTERNAL; then they call."""
+        romeo, juliet = self.world().people()
+        self.say(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "out")
+        self.theyLogged(self.server.external[0])
+        self.logged("s2s judged: montague.example accepted by PKIX, TLSv1.3", "s2s spoken: local=example.org")
+        self.answer(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+        self.theyLogged(self.server.external[1])
+        self.logged("s2s heard: local=example.org remote=montague.example proof=PKIX")
+        self.explained(True, "which is proved by PKIX", "TLSv1.3")
+
+    @spec("RFC 6120", "5.4", "6.3.4", "13.7.2")
+    @spec("XEP-0178", "3")
+    @spec("mission", "T2", "T7", "T11")
+    def test_externalTheyCall(self) -> None:
+        """They call first; nothing has to be asked of them for that."""
+        romeo, juliet = self.world().people()
+        self.answer(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in")
+        self.theyLogged(self.server.external[1])
+        self.say(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+
+    @spec("XEP-0178", "3")
+    @spec("mission", "T7")
+    def test_theyAreStrict(self) -> None:
+        """They accept nothing but certificates, and so do we."""
+        self.talk(*self.world(strict=True, section='prooftypes = ["pkix"]').people())
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+
+    # --- dialback
+
+    @spec("XEP-0220", "2.1.1", "2.2.1", "2.2.2")
+    @spec("XEP-0344", "2.3")
+    @spec("mission", "T9", "T11")
+    def test_dialback(self) -> None:
+        """We call, and neither trusts the other's certificate: dialback over TLS; then they call."""
+        romeo, juliet = self.world(ours=None, theirs=None).people()
+        self.say(romeo, juliet)
+        self.assertIn(("out", "dialback", "dialback", "TLSv1.3"), self.facts("direction", "mechanism", "proof", "tls"))
+        self.theyLogged(self.server.weak[0])
+        self.answer(romeo, juliet)
+        self.expectFacts("dialback", "dialback", "in", "out")
+        self.theyLogged(self.server.weak[1])
+        self.explained(True, "which is proved by dialback", "PKIX: failed")
+
+    @spec("XEP-0220", "2.1.1", "2.2.1", "2.2.2")
+    @spec("mission", "T9", "T11")
+    def test_dialbackTheyCall(self) -> None:
+        """They call first: we have to call them to verify their key."""
+        romeo, juliet = self.world(ours=None, theirs=None).people()
+        self.answer(romeo, juliet)
+        self.assertIn(("in", "dialback", "dialback", "TLSv1.3"), self.facts("direction", "mechanism", "proof", "tls"))
+        self.theyLogged(self.server.weak[1])
+        self.logged("s2s heard: local=example.org remote=montague.example proof=dialback")
+        self.say(romeo, juliet)
+        self.expectFacts("dialback", "dialback", "in", "out")
+
+    # --- TLS from the first byte
+
+    def direct(self) -> tuple[Wire, Wire]:
+        """A world in which nobody can be reached but with TLS from the first byte."""
+        world = self.world()
+        world.names.server(DOMAIN, None, world.directPort, world.peer.ourHost)
+        world.names.server(PEER, None, world.peer.directPort)
+        return world.people()
+
+    @spec("XEP-0368", "3")
+    @spec("mission", "T4")
+    def test_direct(self) -> None:
+        """We call by direct TLS; then they do."""
+        romeo, juliet = self.direct()
+        self.say(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "out")
+        self.answer(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+        self.explained(True, f"port {self.there.peer.directPort} (TLS at once)")
+
+    @spec("XEP-0368", "3")
+    @spec("mission", "T4")
+    def test_directTheyCall(self) -> None:
+        """They call first."""
+        romeo, juliet = self.direct()
+        self.answer(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in")
+        self.say(romeo, juliet)
+
+    # --- no TLS
+
+    @spec("RFC 7590", "3.1")
+    @spec("mission", "T2", "T3")
+    def test_noTLS(self) -> None:
+        """They have no TLS: nothing goes there, and they may send nothing."""
+        romeo, juliet = self.world(plain=True).people()
+        self.bounced(romeo, "remote-server-timeout", "The other server has no TLS.")
+        self.logged("s2s: no stream: local=example.org", "The other server has no TLS.")
+        self.refused(juliet)
+        self.logged("s2s left: local=example.org remote=montague.example: it has gone without TLS, which is asked for")
+        self.assertEqual(self.facts("direction"), [])
+        self.nothingHeard(romeo, juliet)
+        self.explained(False, "no stream: The other server has no TLS.")
+
+    @spec("mission", "T2")
+    def test_noTLSAllowed(self) -> None:
+        """The same, and our policy lets that pass for this domain."""
+        self.talk(*self.world(plain=True, section=f'[s2s.peer."{PEER}"]\nrequire = false').people())
+        facts = self.facts("direction", "tls", "proof", "mechanism")
+        self.assertEqual(facts, [("in", None, "dialback", "dialback"), ("out", None, "dialback", "dialback")])
+
+    @spec("RFC 7590", "3.1")
+    @spec("mission", "T3")
+    def test_hidden(self) -> None:
+        """They don't offer STARTTLS, but have it: we ask for it nevertheless, and get it."""
+        romeo, juliet = self.world(hides=True).people()
+        self.talk(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+        self.explained(True, "(STARTTLS)", "which is proved by PKIX", "TLSv1.3")
+
+    # --- certificates that prove nothing
+
+    def theirsIsBad(self, reason: str, **certificate: Any) -> None:
+        """Their certificate proves nothing, and we want one that does: nothing passes, whoever calls."""
+        romeo, juliet = self.world(section='prooftypes = ["pkix"]', **certificate).people()
+        self.bounced(romeo, "remote-server-not-found", "The other server has not proved that it is the right one.")
+        self.logged("s2s judged: montague.example refused, TLSv1.3")
+        self.refused(juliet)
+        self.logged("s2s not heard: montague.example refused, TLSv1.3")
+        self.assertEqual(self.facts("direction"), [])
+        self.nothingHeard(romeo, juliet)
+        self.explained(False, "montague.example: refused", "PKIX: failed", reason)
+
+    def oursIsBad(self, **certificate: Any) -> None:
+        """Our certificate proves nothing, and they want one that does: nothing passes, whoever calls."""
+        romeo, juliet = self.world(strict=True, **certificate).people()
+        self.bounced(romeo, "remote-server-timeout", "The other server has ended the stream: not-authorized.")
+        self.refused(juliet)
+        self.assertEqual(self.facts("direction"), [])
+        self.nothingHeard(romeo, juliet)
+
+    @spec("RFC 6120", "13.7.2.1")
+    @spec("mission", "T7")
+    def test_wrongName(self) -> None:
+        """Their certificate is good, but for another name."""
+        self.theirsIsBad("other.example", theirs="other.example")
+
+    @spec("RFC 6120", "13.7.2.1")
+    @spec("mission", "T7")
+    def test_wrongNameOfOurs(self) -> None:
+        """Ours is."""
+        self.oursIsBad(ours="other.example", expected=("doesn't name example.org",))
+
+    @spec("RFC 6120", "13.7.2")
+    @spec("mission", "T7")
+    def test_expired(self) -> None:
+        """Their certificate was good once."""
+        self.theirsIsBad("expired", theirsUntil=ONCE, expected=("s2s changed",))
+
+    @spec("RFC 6120", "13.7.2")
+    @spec("mission", "T7")
+    def test_expiredOfOurs(self) -> None:
+        """Ours was."""
+        self.oursIsBad(oursUntil=ONCE, expected=("expired",))
+
+    @spec("RFC 6120", "5.4.3.3", "13.7.2")
+    @spec("mission", "T7")
+    def test_selfSigned(self) -> None:
+        """Nobody known has signed their certificate."""
+        self.theirsIsBad("issued by CN=Nobody Knows, which isn't trusted here", theirs=None)
+
+    @spec("RFC 6120", "5.4.3.3", "13.7.2")
+    @spec("mission", "T7")
+    def test_selfSignedOfOurs(self) -> None:
+        """Nobody known has signed ours."""
+        self.oursIsBad(ours=None)
+
+    @spec("mission", "T9", "T11")
+    def test_badButDialback(self) -> None:
+        """A certificate that is expired and for another name is no better than none, where dialback is good enough."""
+        expired: dict[str, Any] = {"theirsUntil": ONCE, "expected": ("s2s changed",)}
+        romeo, juliet = self.world(theirs="other.example", **expired).people()
+        self.talk(romeo, juliet)
+        self.assertEqual(self.facts("direction", "proof"), [("in", "dialback"), ("out", "dialback")])
+
+
+def conditions(error: Element) -> list[str]:
+    """What is in the errors of a stanza."""
+    return [child.tag for each in error.iter(f"{{{ns.CLIENT}}}error") for child in each]

@@ -5,86 +5,26 @@ Our server and Debian's Prosody exchange stanzas, over loopback and with real DN
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
-from typing import Any
-from unittest import skipUnless
+from unittest import skipIf
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.interop.daemon import DEADLINE, DOMAIN
-from tests.interop.federation import PEER, World
-from tests.interop.wire import Element, Wire
+from tests.interop.daemon import DOMAIN
+from tests.interop.federation import FederationCases, World, waitFor
+from tests.interop.peerservers import PEER, Prosody
 from tests.marks import spec
 from xmppd.wire import ns
 
-BODY = f"{{{ns.CLIENT}}}body"
 
-
-def waitFor(test: Any, question: Any) -> Any:
-    """The first answer that is true."""
-    until = time.monotonic() + DEADLINE / 2
-    while time.monotonic() < until:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError("it has not come to pass")
-
-
-@skipUnless(shutil.which("prosody"), "Prosody is not installed")
-class ProsodyTests(SynchronousTestCase):
+@skipIf(Prosody.missing(), Prosody.missing())
+class ProsodyTests(FederationCases, SynchronousTestCase):
     """Romeo is at our server, Juliet at Prosody."""
 
-    def world(self, **options: Any) -> World:
-        """Start both."""
-        self.there = World(self, **options)
-        return self.there
-
-    def talk(self, romeo: Wire, juliet: Wire) -> None:
-        """A message each way."""
-        romeo.say(f"<message to='juliet@{PEER}' type='chat' id='m1'><body>Juliet &lt;3</body></message>")
-        self.assertEqual(juliet.body("Juliet <3").get("from"), romeo.jid)
-        juliet.say(f"<message to='romeo@{DOMAIN}' type='chat' id='m2'><body>Romeo!</body></message>")
-        self.assertEqual(romeo.body("Romeo!").get("from"), juliet.jid)
-
-    def facts(self, *keys: str) -> list[tuple[Any, ...]]:
-        """Facts of our streams, in order."""
-        found = [tuple(each[key] for key in keys) for each in self.there.streams() if each["state"] == "server"]
-        return sorted(found, key=str)
-
-    def bounced(self, romeo: Wire, condition: str, to: str = f"juliet@{PEER}") -> Element:
-        """What Romeo says comes back, for that reason."""
-        romeo.say(f"<message to='{to}' type='chat' id='m9'><body>lost</body></message>")
-        error = romeo.expect(lambda each: each.get("type") == "error" and each.get("id") == "m9")
-        conditions = [child.tag for each in error.iter(f"{{{ns.CLIENT}}}error") for child in each]
-        self.assertIn(f"{{{ns.STANZA_ERRORS}}}{condition}", conditions)
-        return error
-
-    @spec("RFC 6120", "5.4", "6.3.4", "13.7.2")
-    @spec("XEP-0178", "3")
-    @spec("mission", "T7", "T11")
-    def test_external(self) -> None:
-        """Both have certificates of an authority that both trust: SASL EXTERNAL, each way."""
-        self.talk(*self.world().people())
-        facts = self.facts("direction", "mechanism", "proof", "tls")
-        self.assertEqual(
-            facts, [("in", "EXTERNAL", "PKIX", "TLSv1.3"), ("out", "EXTERNAL", "PKIX", "TLSv1.3")]
-        )
-
-    @spec("XEP-0220", "2.1.1", "2.2.1", "2.2.2")
-    @spec("XEP-0344", "2.3")
-    @spec("mission", "T9")
-    def test_dialback(self) -> None:
-        """Neither trusts the other's certificate: dialback over TLS, each way."""
-        self.talk(*self.world(ours=None, theirs=None).people())
-        facts = self.facts("direction", "mechanism", "proof", "tls")
-        self.assertEqual(
-            facts, [("in", "dialback", "dialback", "TLSv1.3"), ("out", "dialback", "dialback", "TLSv1.3")]
-        )
+    server = Prosody
 
     @spec("XEP-0288", "2.2")
     def test_bothDirections(self) -> None:
@@ -97,18 +37,7 @@ class ProsodyTests(SynchronousTestCase):
     def test_bothDirectionsByDialback(self) -> None:
         """The same with dialback."""
         self.talk(*self.world(modules='"s2s_bidi";', ours=None, theirs=None).people())
-        waitFor(self, lambda: self.facts("bidi", "mechanism") == [(True, "dialback")])
-
-    @spec("XEP-0368", "3")
-    @spec("mission", "T4")
-    def test_direct(self) -> None:
-        """Both listen for TLS only."""
-        world = self.world()
-        world.names.server(DOMAIN, None, world.directPort)
-        world.names.server(PEER, None, world.prosody.directPort)
-        self.talk(*world.people())
-        found = self.facts("direction", "mechanism", "proof")
-        self.assertEqual(found, [("in", "EXTERNAL", "PKIX"), ("out", "EXTERNAL", "PKIX")], world.told())
+        waitFor(lambda: self.facts("bidi", "mechanism") == [(True, "dialback")])
 
     @spec("RFC 6121", "3.1", "4.3", "4.5.2")
     def test_presence(self) -> None:
@@ -149,20 +78,12 @@ class ProsodyTests(SynchronousTestCase):
         world = self.world()
         romeo, juliet = world.people()
         romeo.close()
-        waitFor(self, lambda: world.daemon.ask("status")["sessions"] == 0)
+        waitFor(lambda: world.daemon.ask("status")["sessions"] == 0)
         juliet.say(f"<message to='romeo@{DOMAIN}' type='chat' id='m1'><body>for later</body></message>")
         juliet.say(f"<iq to='{DOMAIN}' type='get' id='p1'><ping xmlns='{ns.PING}'/></iq>")
         juliet.expect(lambda each: each.get("id") == "p1" and each.get("type") == "result")
         world.daemon.ask("status")
-        romeo = Wire(self.trusting(), "romeo")
-        self.addCleanup(romeo.close)
-        romeo.body("for later")
-
-    def trusting(self) -> Any:
-        """Where our clients connect."""
-        from tests.interop.federation import Trusting
-
-        return Trusting(self.there, self.there.daemon.tlsPort)
+        world.romeo().body("for later")
 
     @spec("XEP-0220", "2.1.1")
     @spec("XEP-0045", "7.2.2")
@@ -184,7 +105,7 @@ class ProsodyTests(SynchronousTestCase):
     def test_nobody(self) -> None:
         """A domain that doesn't exist."""
         romeo, _ = self.world().people()
-        self.bounced(romeo, "remote-server-not-found", "x@nowhere.example")
+        self.bounced(romeo, "remote-server-not-found", to="x@nowhere.example")
 
     @spec("RFC 6120", "8.3.3.17")
     def test_down(self) -> None:
@@ -192,74 +113,18 @@ class ProsodyTests(SynchronousTestCase):
         world = self.world()
         romeo, juliet = world.people()
         self.talk(romeo, juliet)
-        world.prosody.stop()
-        waitFor(self, lambda: not world.streams())
+        world.peer.stop()
+        waitFor(lambda: not world.streams())
         self.bounced(romeo, "remote-server-timeout")
-        world.prosody.start()
-        juliet = Wire(type(self.trusting())(world, world.prosody.tlsPort), "juliet", PEER)
-        self.addCleanup(juliet.close)
+        world.peer.start()
+        juliet = world.juliet()
         time.sleep(2)  # nothing is tried again at once
         self.talk(romeo, juliet)
-
-    @spec("RFC 7590", "3.1")
-    @spec("mission", "T2", "T3")
-    def test_noTLS(self) -> None:
-        """Prosody has no TLS: nothing goes there, and it may send nothing."""
-        world = self.world(options='modules_disabled = { "tls" }; s2s_require_encryption = false;')
-        romeo, juliet = world.people()
-        error = self.bounced(romeo, "remote-server-timeout")
-        self.assertIn("no TLS", "".join(error.itertext()))
-        juliet.say(f"<message to='romeo@{DOMAIN}' type='chat' id='m2'><body>in the clear</body></message>")
-        refused = juliet.expect(lambda each: each.get("id") == "m2" and each.get("type") == "error")
-        self.assertIsNotNone(refused)
-        self.assertEqual(self.facts("direction"), [])
-
-    def test_noTLSAllowed(self) -> None:
-        """The same, and our policy lets that pass for this domain."""
-        world = self.world(
-            options='modules_disabled = { "tls" }; s2s_require_encryption = false;',
-            section=f'[s2s.peer."{PEER}"]\nrequire = false',
-        )
-        self.talk(*world.people())
-        self.assertEqual(self.facts("direction", "tls", "proof"), [("in", None, "dialback"), ("out", None, "dialback")])
-
-    @spec("RFC 6120", "13.7.2.1")
-    @spec("mission", "T7")
-    def test_wrongName(self) -> None:
-        """A good certificate for another name, and a policy that wants a good one for this name."""
-        world = self.world(theirs="other.example", section='prooftypes = ["pkix"]')
-        romeo, juliet = world.people()
-        self.bounced(romeo, "remote-server-not-found")
-        juliet.say(f"<message to='romeo@{DOMAIN}' type='chat' id='m2'><body>it's me</body></message>")
-        juliet.expect(lambda each: each.get("id") == "m2" and each.get("type") == "error")
-        self.assertEqual(self.facts("direction"), [])
-
-    @spec("RFC 6120", "13.7.2")
-    @spec("mission", "T7")
-    def test_expired(self) -> None:
-        """A certificate that was good once: refused where one is wanted, and no better than dialback elsewhere."""
-        options: dict[str, Any] = {"until": 1_000_000_000.0, "expected": ("s2s changed",)}
-        romeo, _ = self.world(section='prooftypes = ["pkix"]', **options).people()
-        self.bounced(romeo, "remote-server-not-found")
-        self.talk(*self.world(**options).people())
-        self.assertEqual(self.facts("direction", "proof"), [("in", "dialback"), ("out", "dialback")])
-
-    @spec("RFC 6120", "5.4.3.3", "13.7.2")
-    def test_selfSigned(self) -> None:
-        """Certificates nobody vouches for, where one is wanted."""
-        romeo, _ = self.world(theirs=None, section='prooftypes = ["pkix"]').people()
-        self.bounced(romeo, "remote-server-not-found")
-
-    @spec("mission", "T9")
-    def test_wrongNameWeakly(self) -> None:
-        """The same, and a policy that dialback is good enough for."""
-        self.talk(*self.world(theirs="other.example").people())
-        self.assertEqual(self.facts("direction", "proof"), [("in", "dialback"), ("out", "dialback")])
 
     def dane(self, world: World, digest: bytes) -> None:
         """Publish a TLSA record of Prosody, as if DNSSEC made it secure."""
         world.names.secure = True
-        for port in (world.prosody.port, world.prosody.directPort):
+        for port in (world.peer.port, world.peer.directPort):
             world.names.records[f"_{port}._tcp.host.{PEER}", 52] = [dns.UnknownRecord(bytes((3, 1, 1)) + digest)]
 
     @spec("RFC 7673", "4.1")
@@ -267,7 +132,7 @@ class ProsodyTests(SynchronousTestCase):
     def test_dane(self) -> None:
         """Nobody vouches for Prosody's certificate but the DNS."""
         world = self.world(theirs=None, section='prooftypes = ["dane"]')
-        certificate = x509.load_pem_x509_certificate(world.peerCertificate.encode())
+        certificate = x509.load_pem_x509_certificate(world.peerCertificate)
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self.dane(world, hashlib.sha256(key).digest())
         self.talk(*world.people())
@@ -292,14 +157,10 @@ class ProsodyTests(SynchronousTestCase):
         time.sleep(1.5)
         self.talk(romeo, juliet)
         time.sleep(1.5)
-        world.prosody.stop()
-        waitFor(self, lambda: not world.streams())
+        world.peer.stop()
+        waitFor(lambda: not world.streams())
         self.bounced(romeo, "remote-server-timeout")
         self.assertEqual([each.get("type") for each in romeo.heard if each.get("id") == "m1"], [])
-
-    def test_theyAreStrict(self) -> None:
-        """Prosody wants certificates and gets ours."""
-        self.talk(*self.world(secure="true").people())
 
     def test_denied(self) -> None:
         """Nothing is exchanged with a denied domain, either way."""
