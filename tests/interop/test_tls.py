@@ -17,6 +17,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
@@ -26,7 +27,7 @@ from xmppd.ixmppd import TLSFacts
 from xmppd.net.tls import CLIENT_PROTOCOL, ServerTLS, TLSLayer, wrapDirect
 from xmppd.trust.certificates import loadCertificates
 from xmppd.trust.selfsigned import makeCertificates
-from xmppd.trust.tlspolicy import tlsFacts
+from xmppd.trust.tlspolicy import TLSPolicy, tlsFacts
 
 TIMEOUT = 10
 
@@ -197,3 +198,93 @@ class PythonClientTests(TestCase):
         self.assertEqual(list(self.tls.reload(self.folder)), [])
         _, _, _, after = yield self.talk("layer", self.context(), "a.example")
         self.assertNotEqual(before, after)
+
+
+class TicketTests(TestCase):
+    """Resumption by tickets, as Python's client does it."""
+
+    def setUp(self) -> None:
+        """Certificates; a clock of our own for the keys, as OpenSSL has its own for the life of sessions."""
+        self.folder = Path(self.mktemp())
+        self.clock = Clock()
+        self.clock.advance(time.time())
+        self.files = makeCertificates(["a.example", "b.example"], self.folder, self.clock.seconds())
+
+    def serve(self, **policy: Any) -> None:
+        """Listen on direct TLS."""
+        certificates = loadCertificates(self.folder, self.clock.seconds())
+        tls = ServerTLS(certificates, self.clock, TLSPolicy(**policy))
+        factory = Factory()
+        factory.noisy = False
+        direct = tls.forDirect(CLIENT_PROTOCOL)
+        factory.buildProtocol = lambda address: Layered(direct, [])  # type: ignore[method-assign]
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.addCleanup(port.stopListening)
+        self.port = int(port.getHost().port)
+
+    def visit(self, context: ssl.SSLContext, name: str, session: Any = None) -> Deferred[tuple[Any, bool]]:
+        """Connect, have something echoed, and answer the session, and whether it was one from before; in a thread."""
+
+        def blocking() -> tuple[Any, bool]:
+            with socket.create_connection(("127.0.0.1", self.port), TIMEOUT) as plain:
+                with context.wrap_socket(plain, server_hostname=name, session=session) as client:
+                    client.sendall(b"x")
+                    client.recv(1)
+                    return client.session, bool(client.session_reused)
+
+        return deferToThread(blocking)
+
+    def contexts(self) -> list[ssl.SSLContext]:
+        """Clients of both versions."""
+        made = []
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.minimum_version = context.maximum_version = version
+            for file in self.files:
+                context.load_verify_locations(str(file))
+            made.append(context)
+        return made
+
+    @spec("RFC 9325", "3.4")
+    @spec("mission", "T6")
+    @inlineCallbacks
+    def test_rotated(self) -> Any:
+        """A ticket works until the keys are changed, and not after that; then new ones work."""
+        self.serve()
+        for context in self.contexts():
+            session, reused = yield self.visit(context, "a.example")
+            self.assertFalse(reused)
+            self.assertTrue(session.has_ticket)
+            self.assertLessEqual(session.ticket_lifetime_hint, TLSPolicy().ticketLife)
+            self.clock.advance(TLSPolicy().contextLife - 60)
+            self.assertTrue((yield self.visit(context, "a.example", session))[1])
+            self.clock.advance(60)
+            fresh, reused = yield self.visit(context, "a.example", session)
+            self.assertFalse(reused)
+            self.assertTrue((yield self.visit(context, "a.example", fresh))[1])
+            self.clock.advance(TLSPolicy().contextLife)
+
+    @spec("RFC 9325", "3.4")
+    @spec("mission", "T6")
+    @inlineCallbacks
+    def test_over(self) -> Any:
+        """A ticket's life ends though its key is still there."""
+        self.serve(ticketLife=2)
+        sessions = []
+        for context in self.contexts():
+            session, _ = yield self.visit(context, "a.example")
+            self.assertTrue((yield self.visit(context, "a.example", session))[1])
+            sessions.append((context, session))
+        yield deferLater(reactor, 3.5, lambda: None)  # type: ignore[arg-type]
+        for context, session in sessions:
+            self.assertFalse((yield self.visit(context, "a.example", session))[1])
+
+    @spec("RFC 6066", "3")
+    @spec("mission", "T6")
+    @inlineCallbacks
+    def test_otherName(self) -> Any:
+        """A session of one domain isn't resumed in the name of another, whose certificate is then shown."""
+        self.serve()
+        for context in self.contexts():
+            session, _ = yield self.visit(context, "a.example")
+            self.assertFalse((yield self.visit(context, "b.example", session))[1])

@@ -49,6 +49,14 @@ class PublishTests(SynchronousTestCase):
         lines = srvLines("bücher.example", "xmpp.example.org", [("xmpps-server", 5270)])
         self.assertEqual(lines, ["_xmpps-server._tcp.xn--bcher-kva.example. 3600 IN SRV 5 0 5270 xmpp.example.org."])
 
+    @spec("RFC 9325", "3.2")
+    @spec("XEP-0368", "3")
+    @spec("mission", "T4")
+    def test_directPreferred(self) -> None:
+        """Direct TLS is to be tried before STARTTLS: its records have the lower priority."""
+        direct, upgraded = (srvLines("a.example", "a.example", [(name, 1)])[0].split() for name in ("xmpps-client", "xmpp-client"))
+        self.assertLess(int(direct[4]), int(upgraded[4]))
+
     def test_everything(self) -> None:
         """All in one text, in which the documents are JSON."""
         services = [("xmpp-server", 5269), ("xmpps-server", 5270), ("xmpp-client", 5222)]

@@ -22,6 +22,10 @@ from xmppd.trust.posh import fingerprintsDocument, wellKnown
 TTL: Final = 3600
 """For how many seconds others may keep the records."""
 
+DIRECT: Final = 5
+UPGRADED: Final = 10
+"""The priorities of ports where TLS begins at once, and of those with STARTTLS."""
+
 
 def tlsaRecord(certificate: bytes) -> TLSARecord:
     """
@@ -49,13 +53,17 @@ def tlsaLines(host: str, ports: Iterable[int], certificates: Sequence[bytes], tt
 
 def srvLines(domain: str, host: str, services: Iterable[tuple[str, int]], ttl: int = TTL) -> list[str]:
     """
-    SRV records to go with them.
+    SRV records to go with them. Those of direct TLS are to be preferred (RFC 9325 section 3.2).
 
     @param services: names and ports, as C{("xmpp-server", 5269)}, C{("xmpps-server", 5270)}.
     @raise ValueError: the domain or the host isn't one.
     """
     owner, target = asciiDomain(domain), asciiDomain(host)
-    return [f"_{service}._tcp.{owner}. {ttl} IN SRV 5 0 {port} {target}." for service, port in services]
+    lines = []
+    for service, port in services:
+        priority = DIRECT if service.startswith("xmpps-") else UPGRADED
+        lines.append(f"_{service}._tcp.{owner}. {ttl} IN SRV {priority} 0 {port} {target}.")
+    return lines
 
 
 def publication(
