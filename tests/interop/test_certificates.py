@@ -6,8 +6,11 @@ there. The client is Python's own C{ssl} module, another programme's OpenSSL; th
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 import socket
 import ssl
+import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +19,7 @@ from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.ctl.servers import folderFor
 from tests.doubles import CountingEntropy
@@ -357,3 +360,39 @@ class ServersOnlyTests(TwoCase):
             answer = await deferToThread(call, version)
             self.assertIn(b"<mechanism>EXTERNAL</mechanism>", answer, version)
             self.assertIn(b"<success", answer, version)
+
+    async def test_called(self) -> None:
+        """Another programme that is called is shown such a certificate, and finds nothing wrong but the usage."""
+        if shutil.which("openssl") is None:
+            raise SkipTest("openssl isn't installed: apt-get install openssl")
+        self.issue("example.org", "example.org", SERVER_ONLY)
+        self.issue("peer.example", "peer.example")
+        files = ["-cert", "certs-peer.example/peer.example.pem", "-key", "certs-peer.example/peer.example.pem"]
+        for version in ("-tls1_2", "-tls1_3"):
+            command = ["openssl", "s_server", "-accept", "127.0.0.1:0", *files, "-CAfile", "ca.pem", "-Verify", "1", version]
+            output = subprocess.STDOUT
+            with subprocess.Popen(command, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output) as peer:
+                try:
+                    accepting = await deferToThread(linesUntil, peer, b"ACCEPT")
+                    port = accepting[-1].rpartition(b":")[2].strip().decode()
+                    server = await self.start("example.org", peer_example=f"tls:127.0.0.1:{port}")
+                    server.router.route(build("message", {"from": "a@example.org", "to": "b@peer.example"}))
+                    lines = await deferToThread(linesUntil, peer, b"CIPHER is")
+                finally:
+                    peer.kill()
+            said = b"".join(lines)
+            self.assertEqual(set(re.findall(rb"verify error:num=(\d+)", said)), {b"26"}, said)
+            self.assertIn(b"leaf", said)
+            await server.service.stopService()
+
+
+def linesUntil(process: subprocess.Popen[bytes], word: bytes) -> list[bytes]:
+    """What a programme says, up to the line that begins with a word."""
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    while not (lines and lines[-1].startswith(word)):
+        line = process.stdout.readline()
+        if not line:
+            raise EOFError(b"".join(lines))
+        lines.append(line)
+    return lines
