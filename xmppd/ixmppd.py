@@ -2061,14 +2061,15 @@ class INameStore(Interface):
         """Names of that kind and space that look like C{name}, without itself, by name; at most so many."""
 
     def list(kind: str, space: str, after: str = "", limit: int = 1000) -> Deferred[Sequence[NameRecord]]:
-        """Names behind C{after} in their order, at most so many."""
+        """Names behind C{after} in their order, at most so many. Looks at all in that space: not for accounts."""
 
     def groups(
         kind: str, space: str, after: str = "", limit: int = 100
     ) -> Deferred[Sequence[tuple[str, Sequence[NameRecord]]]]:
         """
         What exists of look-alikes: several names with a key in common, by the hash of that key, those behind C{after};
-        at most so many groups. The same names may come in several groups. For audits: looks at all names.
+        at most so many groups. The same names may come in several groups. For audits: a page looks at all names from
+        there to its end.
         """
 
 

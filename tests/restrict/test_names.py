@@ -264,6 +264,18 @@ class AuditTests(NamesCase):
         tally = self.rig.host.counters.tally("names", "", "host", "kind", "action")
         self.assertEqual(tally.values, {("example.org", "nickname", "refuse"): 1})
 
+    def test_flood(self) -> None:
+        """Nobody fills the disk by trying names: what isn't written is counted, and how much that was is written."""
+        verdict = self.names.judge("nickname", " x")
+        for _ in range(names.LINES + 7):
+            self.names.note(verdict)
+        self.assertEqual(len(self.events), names.LINES)
+        self.rig.clock.advance(60)
+        self.names.note(verdict)
+        self.assertEqual(len(self.events), names.LINES + 2)
+        self.assertEqual(self.events[-2]["count"], 7)
+        self.assertEqual(self.rig.host.counters.tally("names", "", "host", "kind", "action").total, names.LINES + 8)
+
     def test_ordinary(self) -> None:
         """Of ordinary names nothing is noted."""
         self.names.note(self.names.judge("account", "juliet"))

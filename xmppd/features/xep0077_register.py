@@ -201,9 +201,15 @@ class Registration:
             if not self._pace.allows(stream.address, self._host.limits.registrationsPerHour):
                 raise StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "Too many registrations from your address.")
             await self._checkReserved(local)
-            bare = await self._host.registrar.create(username, password)
+            making = self._host.registrar.create(username, password)
         else:
-            bare = await self._registerInvited(invitation, local, password)
+            making = Deferred.fromCoroutine(self._registerInvited(invitation, local, password))
+        try:
+            bare = await making
+        except StanzaError as error:
+            if error.application:  # the audit log has why (XEP-0165), but not where from
+                log.info("refused {name} to {address}", name=ascii(local), address=stream.address, stream=stream.id)
+            raise
         stream.slots[NAME] = bare
         log.info("registered {account} from {address}", account=bare, address=stream.address, stream=stream.id)
 

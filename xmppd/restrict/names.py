@@ -35,6 +35,9 @@ audit = Logger(namespace="xmppd.audit")
 BATCH: Final = 500
 """How many accounts are indexed in one transaction."""
 
+LINES: Final = 300
+"""How many lines a host writes to the audit log in a minute."""
+
 TOLD: Final = 5
 """How many look-alikes are named in the log and in errors."""
 
@@ -85,6 +88,8 @@ class Names:
         self._known: tuple[object, ...] = ()
         self._protected = NameIndex()
         self._domains = NameIndex()
+        self._minute = 0
+        self._lines = 0
 
     @property
     def config(self) -> NamesConfig:
@@ -201,6 +206,8 @@ class Names:
             return
         tally = self._host.counters.tally("names", "Names that may deceive, by what became of them.", *LABELS)
         tally.add(self._host.domain, verdict.kind, verdict.action)
+        if not self._mayWrite():
+            return
         about = " ".join(f"{key}={value!r}" for key, value in sorted(facts.items()))
         audit.info(
             "name: host={host} kind={kind} name={name} action={action} reasons={reasons} alike={alike} {about}",
@@ -212,6 +219,17 @@ class Names:
             alike=ascii(verdict.alike[:TOLD]),
             about=about,
         )
+
+    def _mayWrite(self) -> bool:
+        """Whether another line fits into this minute: nobody fills the disk by trying names."""
+        minute = int(self._host.clock.seconds() // 60)
+        if minute != self._minute:
+            if self._lines > LINES:
+                more = self._lines - LINES
+                audit.info("name: host={host} not written: {count} more", host=self._host.domain, count=more)
+            self._minute, self._lines = minute, 0
+        self._lines += 1
+        return self._lines <= LINES
 
     def error(self, verdict: NameVerdict, known: Callable[[str], bool] | None = None) -> StanzaError:
         """See L{INames}."""
@@ -244,6 +262,8 @@ class Names:
             return
         after, count = "", 0
         while records := await host.accounts.list(host.domain, after, BATCH):
+            if not count:
+                log.info("indexing what the names of the accounts of {host} look like", host=host.domain)
             names = [NameRecord("account", host.domain, each.jid.rpartition("@")[0], each.jid) for each in records]
             await host.nameIndex.add(names)
             after = records[-1].jid

@@ -38,6 +38,7 @@ from xmppd.store.memoryarchives import MemoryArchives
 from xmppd.store.memorynames import MemoryNames
 from xmppd.store.memorynodes import MemoryNodes
 from xmppd.store.values import (
+    ALIKE,
     MAXIMUM_REMOVALS,
     accountName,
     bareOf,
@@ -94,7 +95,7 @@ class MemoryAccounts:
         if jid in self._accounts:
             return fail(Exists(jid))
         name = accountName(jid)
-        alike = self._store.nameIndex.find(name.kind, name.space, name.name) if distinct else ()
+        alike = self._store.nameIndex.find(name.kind, name.space, name.name, ALIKE) if distinct else ()
         if alike:
             return fail(Resembles(each.name for each in alike))
         self._store.nameIndex.put(name)

@@ -84,6 +84,9 @@ MAXIMUM_KIND = 255
 MAXIMUM_NAME = 1023
 """How many octets a name in the index of look-alikes may have."""
 
+ALIKE = 10
+"""How many accounts are named, at most, that a new one looks like."""
+
 MAXIMUM_OWNER = 2047
 """How many octets an owner may have: those of the longest bare JID (RFC 7622 section 3.1)."""
 

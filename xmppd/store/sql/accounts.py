@@ -18,7 +18,7 @@ from xmppd.store.sql.forgetting import Forgetting
 from xmppd.store.sql.names import SQLNames
 from xmppd.store.sql.schema import accountKeys, accounts, spool
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
-from xmppd.store.values import accountName, checkKeys, checkText, domainOf
+from xmppd.store.values import ALIKE, accountName, checkKeys, checkText, domainOf
 
 
 def _record(row: Sequence[Any]) -> AccountRecord:
@@ -147,7 +147,7 @@ class SQLAccounts:
         if self._runGet(connection, jid) is not None:
             raise Exists(jid)
         record = accountName(jid)
-        alike = self._names.find(connection, record.kind, record.space, record.name) if distinct else ()
+        alike = self._names.find(connection, record.kind, record.space, record.name, ALIKE) if distinct else ()
         if alike:
             raise Resembles(each.name for each in alike)
         self._names.put(connection, (record,))

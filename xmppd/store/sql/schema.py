@@ -256,10 +256,11 @@ names = Table(
     metadata,
     _text("kind", primary=True),
     _text("space", primary=True),
-    _bytes("digest", primary=True),
     _bytes("name_digest", primary=True),
+    _bytes("digest", primary=True),
     _text("name"),
     owner(_text("owner")),
+    Index("names_digest", "kind", "space", "digest"),
     Index("names_owner", "owner"),
 )
 

@@ -14,16 +14,17 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add a table."""
+    """Add a table and its indexes."""
     text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.create_table(
         "names",
         sa.Column("kind", text, nullable=False),
         sa.Column("space", text, nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("name_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("name", text, nullable=False),
         sa.Column("owner", text, nullable=False),
-        sa.PrimaryKeyConstraint("kind", "space", "digest", "name_digest"),
+        sa.PrimaryKeyConstraint("kind", "space", "name_digest", "digest"),
     )
+    op.create_index("names_digest", "names", ["kind", "space", "digest"])
     op.create_index("names_owner", "names", ["owner"])
