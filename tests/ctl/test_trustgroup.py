@@ -47,13 +47,16 @@ class Server:
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Ports, or a history."""
+        if command == "dna acknowledge":
+            return {"domain": arguments["domain"], "acknowledged": 2}
         if command == "status":
             return {"ports": [{"option": "listen.c2s", "address": "0.0.0.0:5222"}]}
         return {"domain": arguments["domain"], "sightings": [SIGHTING], "warnings": [WARNING]}
 
     def pages(self, command: str, **arguments: Any) -> Iterator[Any]:
         """Domains."""
-        yield {"domain": "example.net"}
+        yield {"domain": "example.net", "change": None}
+        yield {"domain": "example.com", "change": WARNING}
 
 
 class LineTests(SynchronousTestCase):
@@ -114,7 +117,9 @@ class LineTests(SynchronousTestCase):
     @spec("mission", "T12", "T13")
     def test_history(self) -> None:
         """The domains; one domain, with nothing in it that a terminal would take for a command."""
-        self.assertEqual(self.line("dna", "history").output, "example.net\n")
+        domains = self.line("dna", "history").output
+        self.assertEqual(domains, "example.net\nexample.com  CHANGED: early new-key\n")
+        self.assertEqual(self.line("dna", "acknowledge", "example.com").output, "acknowledged 2 of example.com\n")
         output = self.line("dna", "history", "example.net").output
         for words in ("we to it", "PKIX", "aa" * 32, "early new-key: the key is new"):
             self.assertIn(words, output)

@@ -112,7 +112,7 @@ class TwoServersTests(TestCase):
         self.assertIn("new-issuer", stream["change"]["changes"])
         commands = Commands(self.org)
         await self.certificates(commands)
-        self.assertEqual((await commands("dna history", {}))["items"], [{"domain": "example.net"}])
+        self.assertEqual((await commands("dna history", {}))["items"], [{"domain": "example.net", "change": None}])
         answer = await commands("dna history", {"domain": "example.net"})
         self.assertEqual(len(answer["sightings"]), 2)
         self.assertIn("new-issuer", historyText(answer))
@@ -136,6 +136,8 @@ class TwoServersTests(TestCase):
         plain = await commands("dna history", {"domain": "example.net"})
         self.assertNotIn("pem", plain["sightings"][0]["chain"][0])
         await self.monitoring()
+        (domain,) = (await commands("dna history", {}))["items"]
+        self.assertIn("early", domain["change"]["changes"])
         self.assertEqual(await commands("dna acknowledge", {"domain": "example.net"}), {"domain": "example.net", "acknowledged": 1})
         (stream,) = (await commands("streams", {"id": stream["id"]}))["items"]
         self.assertIsNone(stream["change"])

@@ -159,11 +159,19 @@ class Commands:
         return peers.histories
 
     async def dnaHistory(self, arguments: Arguments) -> dict[str, Any]:
-        """A page of the domains that were seen; with C{domain}, what it has shown."""
+        """
+        A page of the domains that were seen, each with the last warning that nobody has acknowledged; with C{domain},
+        what it has shown.
+        """
         histories = self._histories()
         if "domain" not in arguments:
             found = [(domain, domain) for domain in await histories.domains()]
-            return page(found, textOf(arguments, "after", ""), lambda _, domain: {"domain": domain})
+
+            def entry(_: str, domain: str) -> dict[str, Any]:
+                warned = histories.warned.get(domain)
+                return {"domain": domain, "change": None if warned is None else warned.facts()}
+
+            return page(found, textOf(arguments, "after", ""), entry)
         domain = domainOf(arguments)
         history = await self._server.inspection.history(domain)
         if history is None:

@@ -119,6 +119,15 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:head]}…{text[head + 1 - most:]}"
 
 
+def domainsText(items: Iterable[Mapping[str, Any]]) -> str:
+    """Domains for people, each in a line, with what has changed if nobody has looked at that."""
+    lines = []
+    for each in items:
+        change = each.get("change")
+        lines.append(cell(each["domain"]) + (f"  CHANGED: {cell(' '.join(change['changes']))}" if change else ""))
+    return "\n".join(lines)
+
+
 def historyText(answer: Mapping[str, Any]) -> str:
     """The history of a domain for people, the latest first."""
     headings = ("WHO CALLED", "FIRST (UTC)", "LAST (UTC)", "PROOF", "EXPIRES (UTC)", "ISSUED BY")

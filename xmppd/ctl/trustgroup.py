@@ -12,7 +12,7 @@ import click
 from xmppd.ctl.exits import EX_UNAVAILABLE, complain
 from xmppd.ctl.line import Commands, Target, asJSON, loaded, show, usable
 from xmppd.ctl.logs import printable
-from xmppd.ctl.streamsgroup import historyText
+from xmppd.ctl.streamsgroup import domainsText, historyText
 from xmppd.ctl.tables import cell
 
 
@@ -77,7 +77,7 @@ def history(target: Target, domain: str | None, pem: bool, asJSON: bool) -> None
     """What a domain has shown over time, and what was warned of; or the domains that were seen."""
     if domain is None:
         items = list(target.client.pages("dna history"))
-        show(items, asJSON, "\n".join(cell(each["domain"]) for each in items) or "There are none.")
+        show(items, asJSON, domainsText(items) or "There are none.")
         return
     answer = target.client.ask("dna history", domain=domain, pem=pem or None)
     show(answer, asJSON, historyText(answer))
