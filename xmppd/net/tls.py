@@ -170,13 +170,13 @@ class NamedConnection(SSL.Connection):
         self._contexts = contexts
         self._protocols = protocols
 
-    def bio_write(self, buf: bytes) -> int:
+    def bio_write(self, buf: bytes | bytearray | memoryview) -> int:
         """Take octets from the peer; the first ones are kept until the name is known."""
         if self._hello is None:
             return SSL.Connection.bio_write(self, buf)
         context = None
         try:
-            name = self._hello.feed(buf)
+            name = self._hello.feed(bytes(buf))
             if name is None:
                 return len(buf)
             context = self._contexts.forName(name, self._protocols)
