@@ -146,8 +146,9 @@ class CheckTests(SynchronousTestCase):
             self.assertWarning(found, warning)
         self.assertWarning(self.found(new="[limits]\nenabled = false"), "benchmarks")
         self.assertWarning(self.found('c2s = ["tcp:0:interface=127.0.0.1"]', ""), "no client")
-        self.assertWarning(self.found("[tls]", 'component = ["tcp:0"]\n[tls]'), "loopback")
-        self.assertEqual(self.found("[tls]", 'component = ["tcp:0:interface=127.0.0.1"]\n[tls]').warnings, [])
+        for option in ("component", "metrics"):
+            self.assertWarning(self.found("[tls]", f'{option} = ["tcp:0"]\n[tls]'), "loopback")
+            self.assertEqual(self.found("[tls]", f'{option} = ["tcp:0:interface=127.0.0.1"]\n[tls]').warnings, [])
 
     def test_web(self) -> None:
         """What is doubtful about clients that come by HTTP."""

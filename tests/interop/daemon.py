@@ -203,7 +203,9 @@ class DaemonTestCase(SynchronousTestCase):
         self.daemon = startDaemon(self, self.limits, self.expected)
 
 
-def startDaemon(test: Any, limits: str = "", expected: Sequence[str] = ()) -> Daemon:
+def startDaemon(
+    test: Any, limits: str = "", expected: Sequence[str] = (), configuration: str = CONFIGURATION
+) -> Daemon:
     """
     Start a server in a temporary folder. The test's clean-up stops it, judges its end and its log, and removes the
     folder.
@@ -212,7 +214,7 @@ def startDaemon(test: Any, limits: str = "", expected: Sequence[str] = ()) -> Da
     """
     folder = Path(tempfile.mkdtemp(prefix="xmppd-"))
     test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-    daemon = Daemon(folder, limits=limits)
+    daemon = Daemon(folder, configuration, limits)
     test.addCleanup(daemon.kill)
 
     def end() -> None:
