@@ -370,6 +370,19 @@ class ReloadTests(ServerCase):
         self.change('[host."example.org"]', '[host."example.org"]\nadmins = ["a@example.org"]')
         self.assertEqual(server.hosts["example.org"].config.admins, ("a@example.org",))
 
+    @spec("mission", "M2")
+    def test_names(self) -> None:
+        """What is done about names changes at once, also in the rooms below the host."""
+        hosts = (self.server.hosts["example.org"], self.server.serviceHosts["rooms.example.org"])
+        self.assertEqual([host.names.action("room") for host in hosts], ["refuse", "refuse"])
+        self.assertTrue(hosts[1].names.judge("nickname", "roorns.example.org").refused)
+        outcome = self.change("[limits]", '[host."example.org".names]\nrooms = "warn"\n[limits]')
+        self.assertEqual((outcome.problems, outcome.remarks), ((), ()))
+        self.assertEqual([host.names.action("room") for host in hosts], ["warn", "warn"])
+        outcome = self.change("[limits]", '[host."example.org".names]\nrooms = "warm"\n[limits]')
+        self.assertEqual(len(outcome.problems), 1)
+        self.assertEqual([host.names.action("room") for host in hosts], ["warn", "warn"])
+
     def test_bad(self) -> None:
         """A bad configuration changes nothing, not even in part."""
         before = self.server.config
