@@ -384,13 +384,13 @@ class PolicyTests(TLSCase):
         self.assertEqual(len(self.tls._contexts._named), 5)
 
     def test_intermediates(self) -> None:
-        """The client gets the intermediate certificates too."""
+        """The client gets the intermediate certificates too, and a root that is in the file (RFC 7671 section 5.2.2)."""
         middle = Authority("middle", self.root)
         path = middle.write(self.folder, "a.example")
         path.write_bytes(path.read_bytes() + pem(middle.certificate, self.root.certificate))
         self.tls.reload(self.folder)
         chain = self.stream().connection.get_peer_cert_chain(as_cryptography=True)
-        self.assertEqual([each.subject.rfc4514_string() for each in chain or ()], ["CN=leaf", "CN=middle"])
+        self.assertEqual([each.subject.rfc4514_string() for each in chain or ()], ["CN=leaf", "CN=middle", "CN=root"])
 
 
 class DirectTests(TLSCase):
@@ -579,13 +579,17 @@ class ReloadTests(TLSCase):
         self.assertNotEqual(self.serial(), before)
 
     def test_oldContextsGo(self) -> None:
-        """What nobody uses any more is freed."""
+        """What nobody uses any more is freed, and of what a connection uses only its own is kept."""
         client = Client(self.tls, "b.example").shake()
-        old = ref(self.tls._contexts)
+        old, other = ref(self.tls._contexts), ref(self.tls._contexts.forDomain("a.example"))
+        own = ref(client.layer.connection.get_context())
         self.tls.reload(self.folder)
+        gc.collect()
+        self.assertEqual((old(), other()), (None, None))
+        self.assertIsNotNone(own())
         del client
         gc.collect()
-        self.assertIsNone(old())
+        self.assertIsNone(own())
 
 
 @spec("mission", "T16")

@@ -80,7 +80,7 @@ class LoadingTests(StapleCase):
             self.assertEqual(bool(problem), bool(words))
 
     def test_issuer(self) -> None:
-        """A root that isn't in the chain may be in the file; without any issuer nothing can be checked."""
+        """Without the issuer's certificate in the file, be it a root, nothing can be checked."""
         path = ROOT.write(self.folder, "a.example")
         leaf = loadCertificate(path, NOW).chain[0]
         self.put("a.example", response(leaf=leaf, issuer=ROOT.certificate, signer=ROOT.certificate, key=ROOT.key))

@@ -167,12 +167,12 @@ class NamedConnection(SSL.Connection):
         SSL.Connection.__init__(self, contexts.forListener(protocols))
         self.served = True
         self._hello: HelloReader | None = HelloReader()
-        self._contexts = contexts
+        self._contexts: _Contexts | None = contexts
         self._protocols = protocols
 
     def bio_write(self, buf: bytes | bytearray | memoryview) -> int:
         """Take octets from the peer; the first ones are kept until the name is known."""
-        if self._hello is None:
+        if self._hello is None or self._contexts is None:
             return SSL.Connection.bio_write(self, buf)
         context = None
         try:
@@ -185,7 +185,8 @@ class NamedConnection(SSL.Connection):
         self.served = context is not None
         if context is not None and context is not self.get_context():
             self.set_context(context)
-        octets, self._hello = bytes(self._hello.octets), None
+        # A connection may live for weeks, and must not keep all the contexts of its day.
+        octets, self._hello, self._contexts = bytes(self._hello.octets), None, None
         SSL.Connection.bio_write(self, octets)
         return len(buf)
 

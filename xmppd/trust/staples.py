@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.logger import Logger
 
-from xmppd.trust.certificates import MAX_FILE, Certificate, Problem
+from xmppd.trust.certificates import Certificate, Problem
 from xmppd.trust.ocsp import MAX_RESPONSE, OCSPStatus, examine, mustStaple
 
 log = Logger(namespace="xmppd.tls")
@@ -66,11 +65,10 @@ def loadStaple(certificate: Certificate, now: float) -> Staple | None:
         return None
     except OSError as error:
         return Staple(path, problem=Problem(path, f"can't be read ({error.strerror})", "let the server's user read it"))
-    issuer = _issuerOf(certificate)
-    if issuer is None:
+    if len(certificate.chain) < 2:
         remedy = f"append the issuer's certificate to {certificate.path.name}"
         return Staple(path, problem=Problem(path, "can't be checked without the certificate's issuer", remedy))
-    found = examine(response, certificate.der, issuer.public_bytes(Encoding.DER), now)
+    found = examine(response, certificate.der, certificate.chain[1].public_bytes(Encoding.DER), now)
     if found.status is not OCSPStatus.GOOD:
         return Staple(path, problem=Problem(path, found.why, REMEDY))
     return Staple(path, response, found.until)
@@ -85,29 +83,6 @@ def stapleProblem(certificate: Certificate, now: float) -> Problem | None:
         remedy = "fetch one (openssl ocsp -respout)"
         return Problem(stapleFile(certificate), "isn't there, and the certificate demands it (must-staple)", remedy)
     return staple.problem
-
-
-def _issuerOf(certificate: Certificate) -> x509.Certificate | None:
-    """The issuer, of which roots aren't part of the chain but may be in the file."""
-    if len(certificate.chain) > 1:
-        return certificate.chain[1]
-    leaf = certificate.chain[0]
-    try:
-        with certificate.path.open("rb") as file:
-            others = x509.load_pem_x509_certificates(file.read(MAX_FILE))
-    except (OSError, ValueError):
-        return None
-    return next((each for each in others if each != leaf and _issued(each, leaf)), None)
-
-
-def _issued(issuer: x509.Certificate, leaf: x509.Certificate) -> bool:
-    """Whether one certificate signed another."""
-    try:
-        leaf.verify_directly_issued_by(issuer)
-    except Exception:
-        # Another name, another signature, a key of a kind that can't sign: all mean no.
-        return False
-    return True
 
 
 class Staples:
