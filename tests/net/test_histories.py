@@ -91,6 +91,20 @@ class HistoriesTests(SynchronousTestCase):
         self.assertEqual(self.history().sightings[0].lastSeen, NOW + 60 + DAY)
         self.assertEqual(self.history().sightings[0].firstSeen, NOW)
 
+    def test_settled(self) -> None:
+        """It can be waited for that all is written, as a shutdown does; at once if nothing is."""
+        self.successResultOf(Deferred.fromCoroutine(self.histories.settled()))
+        reading: list[Deferred[None]] = [Deferred(), Deferred()]
+        waiting = iter(reading)
+        self.histories._saw = lambda *_: waitedFor(next(waiting))  # type: ignore[assignment, method-assign]
+        for found in (FIRST, OTHER):
+            self.histories.saw(verdict(found), False)
+        settled = Deferred.fromCoroutine(self.histories.settled())
+        for each in reading:
+            self.assertNoResult(settled)
+            each.callback(None)
+        self.successResultOf(settled)
+
     def test_renewed(self) -> None:
         """A new certificate for the same key is no news."""
         self.saw(verdict(FIRST))
@@ -282,3 +296,8 @@ class HistoriesTests(SynchronousTestCase):
         self.saw(verdict(OTHER))
         counted = {change: count for (change,), count in self.counters.certificateChanges.values.items()}
         self.assertEqual(counted, {"first-seen": 1, "early": 1, "new-key": 1})
+
+
+async def waitedFor(deferred: Deferred[None]) -> None:
+    """What a Deferred answers."""
+    await deferred

@@ -231,6 +231,10 @@ class Histories:
 
         return self._lock.run(work).addErrback(self._failed).addCallback(self._done)
 
+    async def settled(self) -> None:
+        """Wait until all that was seen so far is remembered, or can't be."""
+        await self._lock.run(lambda: None)
+
     def _failed(self, failure: Any) -> None:
         if failure.check(StoreUnavailable):
             log.warn("s2s history: {reason}", reason=failure.getErrorMessage())

@@ -205,7 +205,7 @@ class Peers:
         proofs = await self._proofs(stream, remote)
         verdict = decide(remote, proofs, self.policies.of(remote), stream.tls)
         log.info("s2s judged: {verdict}", verdict=verdict.summary(), address=stream.address, stream=stream.id)
-        if self.histories is not None and stream.direction == "out":
+        if self.histories is not None and stream.direction == "out" and not self._stopping:
             self.histories.saw(verdict, False, shownOn(stream))
         return verdict
 
@@ -555,6 +555,8 @@ class Peers:
         for connection in tuple(self.connections):
             connection.abortConnection()
         self._resolver.stop()
+        if self.histories is not None:
+            await self.histories.settled()  # the store is about to close
 
 
 def certificateOn(stream: ServerStream) -> bytes | None:
