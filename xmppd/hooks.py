@@ -111,6 +111,9 @@ class Hooks:
         refuse, change.
     @ivar meeting: (L{xmppd.ixmppd.Meeting}): somebody asks to subscribe; observers append what speaks for caution, and
         may answer a Deferred or a coroutine, which is awaited before the request is delivered.
+    @ivar naming: (bare JID, contact, name, roster): a user gives a contact a handle, or takes it into the roster, which is
+        given as items by JID; refuse, whose callables may answer a Deferred.
+    @ivar referred: (stanza): somebody sends contacts (XEP-0144) to a user of this host; observe.
     @ivar approached: (session): somebody of this server whose name may deceive is about to write to the full JID of a
         session; observe.
     @ivar suspected: (stanza): another feature thinks that the message, which it is about to let pass, isn't well meant;
@@ -153,6 +156,8 @@ class Hooks:
     incoming: Hook = field(default_factory=lambda: Hook("incoming"))
     door: Hook = field(default_factory=lambda: Hook("door"))
     meeting: Hook = field(default_factory=lambda: Hook("meeting"))
+    naming: Hook = field(default_factory=lambda: Hook("naming"))
+    referred: Hook = field(default_factory=lambda: Hook("referred"))
     approached: Hook = field(default_factory=lambda: Hook("approached"))
     suspected: Hook = field(default_factory=lambda: Hook("suspected"))
     undeliverable: Hook = field(default_factory=lambda: Hook("undeliverable"))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -23,8 +24,6 @@ from xmppd.wire.jid import parse
 from xmppd.wire.stanza import Stanza, join
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from xmppd.features.rfc6121_im.subscriptions import Subscriptions
 
 log = Logger(namespace="xmppd.roster")
@@ -164,8 +163,23 @@ class RosterQueries:
         old = roster.item(jid)
         if not old.listed:
             self.checkRoom(roster)
+        if not old.listed or old.name != name:
+            await self._checkName(roster, jid, name)
         item = await self.rosters.put(roster, replace(old, name=name, groups=groups, listed=True))
         self.push(roster, item)
+
+    async def _checkName(self, roster: Roster, jid: str, name: str) -> None:
+        """
+        Ask whether a contact may be called so. See C{hooks.naming}.
+
+        @raise StanzaError: it may not.
+        """
+        for refuse in self.host.hooks.naming.refuse:
+            error = refuse(roster.account, jid, name, roster.items)
+            if isinstance(error, Deferred):
+                error = await error
+            if error is not None:
+                raise error
 
     def checkRoom(self, roster: Roster) -> None:
         """

@@ -5,22 +5,28 @@ them (L{xmppd.ixmppd.INames}); what the configuration says about both is in C{[h
 
  - L{meeting<xmppd.features.xep0165_mimicry.meeting>}: stanzas of strangers wait until they have been looked at;
  - L{telling<xmppd.features.xep0165_mimicry.telling>}: how a person gets to know of it;
- - L{languages<xmppd.features.xep0165_mimicry.languages>}: what a user can read (section 2.1).
+ - L{languages<xmppd.features.xep0165_mimicry.languages>}: what a user can read (section 2.1);
+ - L{petnames<xmppd.features.xep0165_mimicry.petnames>}: handles, keys and recommendations (sections 2.2 to 2.5), with
+   L{acquaintances<xmppd.features.xep0165_mimicry.acquaintances>} for what is remembered of somebody, and
+   L{keys<xmppd.features.xep0165_mimicry.keys>} for what identifies a key.
 
 Clients that know the mark say so with C{<enable xmlns='urn:xmppd:names:0'/>}, and are sent no headlines.
 """
 
 from __future__ import annotations
 
+from xmppd.features.xep0165_mimicry.keys import PUBKEY
 from xmppd.features.xep0165_mimicry.languages import Languages
-from xmppd.features.xep0165_mimicry.meeting import Meetings
+from xmppd.features.xep0165_mimicry.meeting import REFERRALS, Meetings
+from xmppd.features.xep0165_mimicry.petnames import Petnames
 from xmppd.features.xep0165_mimicry.telling import NAME, enable
-from xmppd.hooks import Feature, Spec
+from xmppd.hooks import Feature, Option, Spec
 from xmppd.ixmppd import IHost, Request
 from xmppd.wire import ns
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
 ENABLE = f"{ns.NAMES} enable"
+ACQUAINTANCE = f"{ns.NAMES} acquaintance"
 
 
 def _enable(request: Request) -> None:
@@ -34,10 +40,12 @@ def join(host: IHost) -> None:
     """Look at strangers, and let users say what they read."""
     languages = Languages(host)
     meetings = Meetings(host, languages)
+    petnames = Petnames(host)
     hooks = host.hooks
-    host.watched.update((ns.NAMES.encode(), b"&#"))
+    host.watched.update((ns.NAMES.encode(), REFERRALS.partition(" ")[0].encode(), b"&#"))
     hooks.starting.addObserver(meetings.started)
     hooks.stopping.addObserver(meetings.stopping)
+    hooks.arriving.addRefusal(petnames.arriving)  # refuses nothing, and looks before stanzas wait
     hooks.arriving.addRefusal(meetings.arrives)
     hooks.door.addRefusal(meetings.meets)
     hooks.bound.addObserver(meetings.bound)
@@ -48,6 +56,16 @@ def join(host: IHost) -> None:
     hooks.registered.addObserver(meetings.registered)
     hooks.removed.addObserver(meetings.removed)
     hooks.removed.addObserver(languages.removed)
+    hooks.naming.addRefusal(petnames.naming)
+    hooks.meeting.addObserver(petnames.meeting)
+    hooks.bound.addObserver(petnames.bound)
+    hooks.resumed.addObserver(petnames.bound)
+    hooks.spotted.addObserver(petnames.spotted)
+    hooks.referred.addObserver(petnames.referred)
+    hooks.removed.addObserver(petnames.removed)
+    if host.personal is not None:
+        host.personal.follow(PUBKEY, petnames.published)
+    host.respond("account", "get", ACQUAINTANCE, petnames.asked)
     host.addCommand(languages.command())
     host.respond("account", "set", ENABLE, _enable)
 
@@ -57,6 +75,13 @@ feature = Feature(
     specs=(Spec("XEP-0165", "0.6"),),
     namespaces=(ns.NAMES,),
     accountNamespaces=(ns.NAMES,),
-    after=("rfc6121_im", "xep0050_commands"),
+    options={
+        "petnames": Option(
+            False,
+            "Whether every contact wants a name of the user's own, not one that others have thought of; what happens to"
+            " others is said by `handles` in [host.names].",
+        ),
+    },
+    after=("rfc6121_im", "xep0050_commands", "xep0163_pep"),
     join=join,
 )

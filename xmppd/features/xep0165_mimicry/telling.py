@@ -109,9 +109,26 @@ class Headlines:
         for session in unaware:
             self._send(session.full, "headline", text)
 
-    def _send(self, to: str, type: str, text: str) -> None:
+    def say(self, bare: str, text: str) -> None:
+        """Say something else to all clients of a user who are there."""
+        if self._mayTell(bare):
+            for session in self._host.router.sessionsOf(bare):
+                if session.presence is not None:
+                    self._send(session.full, "headline", text)
+
+    def alarm(self, bare: str, verdict: NameVerdict) -> None:
+        """Tell a user of something that no stanza is about that could be marked: the headline bears the mark itself."""
+        if not self._mayTell(bare):
+            return
+        present = [each for each in self._host.router.sessionsOf(bare) if each.presence is not None]
+        for session in present:
+            self._send(session.full, "headline", sentences(verdict), mark(verdict))
+        if not present:
+            self._send(bare, "normal", sentences(verdict), mark(verdict))
+
+    def _send(self, to: str, type: str, text: str, *more: Element) -> None:
         body = Element("body", ns.CLIENT, {}, (text,))
-        self._host.router.route(build("message", {"type": type, "from": self._host.domain, "to": to}, body))
+        self._host.router.route(build("message", {"type": type, "from": self._host.domain, "to": to}, body, *more))
 
     def _mayTell(self, bare: str) -> bool:
         now = self._host.clock.seconds()

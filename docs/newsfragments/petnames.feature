@@ -1,0 +1,1 @@
+Rosters can be petname systems (XEP-0165): handles are compared with others and with what contacts call themselves; recommendations (XEP-0144) and keys (XEP-0189) are remembered, and requests to subscribe that don't agree with them say so.
