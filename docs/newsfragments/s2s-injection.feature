@@ -1,1 +1,1 @@
-A stream between servers ends with a warning in the log (``s2s injection``) if somebody puts something into it in the clear behind ``<starttls/>`` or ``<proceed/>``; dialback keys that aren't looked at are in the log, too.
+A stream between servers ends with a warning in the log (``s2s injection``) if somebody puts something into it in the clear behind ``<starttls/>`` or ``<proceed/>``; the log also has dialback keys that aren't looked at, and servers that leave because TLS is asked for.
