@@ -162,6 +162,11 @@ class Zones:
         """What the parent says about a zone's key."""
         return run("ldns-key2ds", "-n", "-2", self._key(name) + ".key").strip()
 
+    @property
+    def anchor(self) -> str:
+        """The root's key as a record, for others who validate."""
+        return " ".join(self._record("").partition(";")[0].split())
+
     # --- those who serve
 
     def start(self) -> None:
