@@ -14,6 +14,7 @@ and the fact is written last, so that a crash in between only means to begin aga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -23,7 +24,7 @@ from zope.interface import implementer
 from xmppd.ixmppd import IHost, INames, NameRecord, NameVerdict
 from xmppd.naming import ALLOW, EDITIONS, LEVELS, NamesConfig
 from xmppd.wire import ns
-from xmppd.wire.confusable import LONGEST, Findings, Level, Oddity, inspect, outside
+from xmppd.wire.confusable import CACHE_SIZE, CACHED_LENGTH, LONGEST, Findings, Level, Oddity, inspect, outside
 from xmppd.wire.element import Element, writable
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID
@@ -85,7 +86,8 @@ class Names:
         """
         self._host = host
         self._ours = ours or (lambda: (host.domain,))
-        self._known: tuple[object, ...] = ()
+        self._known: NamesConfig | None = None
+        self._faults = lru_cache(CACHE_SIZE)(self._faultsOf)
         self._protected = NameIndex()
         self._domains = NameIndex()
         self._minute = 0
@@ -116,13 +118,18 @@ class Names:
         if self.action(kind) == ALLOW:
             return NameVerdict(kind, name)
         found = tuple(dict.fromkeys(alike))
-        protected = self._protectedBy(name, trusted) if kind != "handle" else None
-        reasons = [LOOKS_ALIKE] if found else []
-        if protected is not None:
-            reasons.append(IS_PROTECTED)
-        reasons += self._oddities(kind, name)
+        self._learn()
+        faults = self._faults if len(name) <= CACHED_LENGTH else self._faultsOf
+        own, protected = faults(kind, name, trusted)
+        reasons = [LOOKS_ALIKE, *own] if found else list(own)
         scripts = outside(name[:LONGEST], tuple(languages)) if languages is not None else frozenset[str]()
         return self._verdict(kind, name, reasons, found, scripts, protected)
+
+    def _faultsOf(self, kind: str, name: str, trusted: bool) -> tuple[tuple[str, ...], str | None]:
+        """What is wrong with a name by itself, as reasons, and the protected name that it is or looks like."""
+        protected = self._protectedBy(name, trusted) if kind != "handle" else None
+        reasons = [IS_PROTECTED] if protected is not None else []
+        return (*reasons, *self._oddities(kind, name)), protected
 
     def judgeAddress(
         self, jid: JID, alike: Iterable[str] = (), languages: Iterable[str] | None = None
@@ -164,21 +171,22 @@ class Names:
         return NameVerdict(kind, name, action, tuple(reasons), alike, tuple(sorted(scripts)), protected)
 
     def _learn(self) -> None:
-        """Know what is protected just now: administrators may have changed it."""
-        now = (self.config.protected, tuple(self._ours()))
-        if now == self._known:
+        """Know what is protected just now: administrators may have changed it. Domains stay until a restart."""
+        config = self.config
+        if config is self._known:
             return
-        self._known = now
+        self._known = config
+        self._faults.cache_clear()
         self._protected.clear()
         self._domains.clear()
-        for name in (*self.config.protected, *now[1]):
-            self._protected.add(name.lower())
-        for domain in now[1]:
+        for domain in self._ours():
             self._domains.add(domain)
+            self._protected.add(domain)
+        for name in config.protected:
+            self._protected.add(name.lower())
 
     def _protectedBy(self, name: str, trusted: bool) -> str | None:
         """The protected name that a name is, or looks like."""
-        self._learn()
         plain = " ".join(name.lower().split())
         if plain == name.lower() and plain in self._protected:
             return None if trusted else plain
