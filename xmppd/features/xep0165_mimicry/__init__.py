@@ -8,13 +8,15 @@ them (L{xmppd.ixmppd.INames}); what the configuration says about both is in C{[h
  - L{languages<xmppd.features.xep0165_mimicry.languages>}: what a user can read (section 2.1);
  - L{petnames<xmppd.features.xep0165_mimicry.petnames>}: handles, keys and recommendations (sections 2.2 to 2.5), with
    L{acquaintances<xmppd.features.xep0165_mimicry.acquaintances>} for what is remembered of somebody, and
-   L{keys<xmppd.features.xep0165_mimicry.keys>} for what identifies a key.
+   L{keys<xmppd.features.xep0165_mimicry.keys>} for what identifies a key;
+ - L{checking<xmppd.features.xep0165_mimicry.checking>}: a name taken apart for whoever asks.
 
 Clients that know the mark say so with C{<enable xmlns='urn:xmppd:names:0'/>}, and are sent no headlines.
 """
 
 from __future__ import annotations
 
+from xmppd.features.xep0165_mimicry.checking import CHECK, Checks
 from xmppd.features.xep0165_mimicry.keys import PUBKEY
 from xmppd.features.xep0165_mimicry.languages import Languages
 from xmppd.features.xep0165_mimicry.meeting import REFERRALS, Meetings
@@ -66,6 +68,7 @@ def join(host: IHost) -> None:
     if host.personal is not None:
         host.personal.follow(PUBKEY, petnames.published)
     host.respond("account", "get", ACQUAINTANCE, petnames.asked)
+    host.respond("host", "get", CHECK, Checks(host, languages).asked)
     host.addCommand(languages.command())
     host.respond("account", "set", ENABLE, _enable)
 
