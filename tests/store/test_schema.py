@@ -22,8 +22,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.contracts import JULIET, ROMEO, ROOM, SERVICE, aMessage, anItem, aNode, archived, aSession, someKeys
+from tests.doubles import Rig
 from tests.store.cluster import emptyDatabase, whySkip
 from xmppd.ixmppd import ABOUT, AccountRecord, NodeSubscription, RosterItem, StoreUnavailable
+from xmppd.naming import EDITIONS
 from xmppd.store.sql import migrate as migration
 from xmppd.store.sql.backend import backendFor
 from xmppd.store.sql.migrate import MIGRATIONS
@@ -148,6 +150,7 @@ class _Migrated:
             self.addCleanup(self.store.close)
             await self.store.open()
             await self.holdsFirst(JULIET)
+            await self.findsNames(revision < 5)
             self.test_migrationsMakeTheSchema()
             self.assertEqual(await self.store.facts.owners("kind", "example.org"), (JULIET, ROMEO))
             for jid in (ROMEO, JULIET):
@@ -175,6 +178,16 @@ class _Migrated:
         self.assertEqual(len(await self.store.spool.held("token of " + jid)), 1)
         self.assertIn(aSession("token of " + jid, jid + "/r"), await self.store.spool.sessions())
         self.assertEqual(await self.store.facts.all(jid, "kind"), {"key": b"value"})
+
+    async def findsNames(self, older: bool) -> None:
+        """Accounts of before there was an index of look-alikes are in it when the host has started (XEP-0165)."""
+        found = await self.store.nameIndex.alike("account", "example.org", "rorneo")
+        self.assertEqual([each.owner for each in found], [] if older else [ROMEO])
+        names: Any = Rig(store=self.store).host.names
+        await names.refresh()
+        found = await self.store.nameIndex.alike("account", "example.org", "rorneo")
+        self.assertEqual([each.owner for each in found], [ROMEO])
+        await self.store.facts.delete("example.org", EDITIONS, "account")
 
     async def fillSecond(self, jid: str) -> None:
         """Use every table that the second revision added."""
