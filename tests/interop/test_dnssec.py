@@ -41,6 +41,7 @@ from xmppd.config import parse
 from xmppd.net import peers, renewal, rest
 from xmppd.store.memory import MemoryStore
 from xmppd.tap import Server
+from xmppd.trust.posh import fingerprintsDocument
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.stanza import build
@@ -556,6 +557,17 @@ class LivingStreamTests(TestCase):
         self.assertIn("not proved", str(self.server.remote.links[HOME, "living.example"].reason))
 
 
+WEB = """\
+import http.server, ssl, sys
+server = http.server.HTTPServer((sys.argv[1], 443), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("ready", flush=True)
+server.serve_forever()
+"""
+"""A web server that has the files of the folder that it is started in."""
+
 NAMESPACE = f"xmppd-{os.getpid()}"
 
 
@@ -578,22 +590,40 @@ class FarResolverTests(SynchronousTestCase):
             subprocess.run(["ip", *command], check=True, capture_output=True)
         self.within = ("ip", "netns", "exec", NAMESPACE)
         self.net = Net(self.addCleanup, self.FAR, self.within)
-        for trusting in ("", "trust_resolver = true"):
-            name = "trusting" if trusting else "wary"
-            self.net.configure(name, trusting, HOME)
+        for name, section in (("wary", ""), ("trusting", "trust_resolver = true"), ("private", "posh_private = true")):
+            self.net.configure(name, section, HOME)
             self.net.certify(name, HOME)
-        self.net.configure("juliet", "", "ee.example")
+        self.net.configure("juliet", "", "ee.example", "posh.example")
         certificate = self.net.certify("juliet", "ee.example")
+        self.certificate = self.net.certify("juliet", "posh.example")
         _, port = self.net.serve("juliet")
         tlsa = f"3 1 1 {digest(certificate)}"
         self.net.zones.zone("ee.example", *lines(port, tlsa, address=self.FAR))
+        self.net.zones.zone("posh.example", f"@ A {self.FAR}", *lines(port, address=self.FAR))
         self.net.zones.start()
 
-    def explained(self, name: str) -> dict[str, Any]:
+    def publish(self, certificate: x509.Certificate) -> None:
+        """Have the web server of posh.example name a certificate."""
+        web = self.net.folder / "web"
+        (web / ".well-known" / "posh").mkdir(parents=True)
+        document = fingerprintsDocument([der(certificate)])
+        (web / ".well-known" / "posh" / "xmpp-server.json").write_bytes(document)
+        key = curveKey()
+        leaf = self.net.authority.sign(key, [x509.DNSName("posh.example")], start=0, end=ALWAYS)
+        (self.net.folder / "web.pem").write_bytes(keyPEM(key) + pem(leaf))
+        command = [*self.within, sys.executable, "-c", WEB, self.FAR, str(self.net.folder / "web.pem")]
+        serving = subprocess.Popen(command, cwd=web, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(serving.wait)
+        self.addCleanup(serving.kill)
+        assert serving.stdout is not None
+        self.addCleanup(serving.stdout.close)
+        self.assertEqual(serving.stdout.readline(), b"ready\n")
+
+    def explained(self, name: str, domain: str = "ee.example") -> dict[str, Any]:
         """What C{xmppctl dna explain} says there."""
         folder = self.net.folder / name
         (folder / "xmppd.toml").write_text((folder / "template").read_text().format(port=0, tlsPort=0, limits=""))
-        command = [*self.within, *XMPPCTL, str(folder / "xmppd.toml"), "--json", "dna", "explain", "ee.example"]
+        command = [*self.within, *XMPPCTL, str(folder / "xmppd.toml"), "--json", "dna", "explain", domain]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE)
         try:
             found: dict[str, Any] = json.loads(done.stdout)
@@ -612,3 +642,20 @@ class FarResolverTests(SynchronousTestCase):
             (place,) = found["places"]
             self.assertEqual((found["resolver_believed"], place["verdict"]["prooftype"]), (believed, proof), found)
             self.assertEqual(place["dnssec"]["address"], "secure" if believed else "insecure")
+
+    @spec("RFC 7711", "3.1")
+    @spec("RFC 7712", "5.2")
+    @spec("mission", "T8", "T11", "T15")
+    def test_posh(self) -> None:
+        """
+        The web server of a domain names its server's certificate, which nobody else vouches for: POSH, though only where
+        the configuration lets web servers be asked that aren't on the public Internet.
+        """
+        self.publish(self.certificate)
+        for name, proof in (("wary", "dialback"), ("private", "POSH")):
+            found = self.explained(name, "posh.example")
+            (place,) = found["places"]
+            self.assertEqual(place["verdict"]["prooftype"], proof, found)
+            (posh,) = [each for each in place["verdict"]["proofs"] if each["prooftype"] == "POSH"]
+            said = "by its sha-512 fingerprint" if name == "private" else "isn't on the public Internet"
+            self.assertIn(said, " ".join(posh["reasons"]))

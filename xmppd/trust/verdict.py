@@ -281,7 +281,8 @@ class Verdict:
         if self.certificate is not None:
             yield from describe(self.certificate)
         for proof in self.proofs:
-            yield f"  {proof.prooftype}: {proof.outcome}"
+            until = "" if proof.until is None else f" until {shownTime(proof.until)}"
+            yield f"  {proof.prooftype}: {proof.outcome}{until}"
             yield from (f"    {reason}" for reason in proof.reasons)
 
 
