@@ -1,1 +1,1 @@
-A stanza between servers costs a fifth to a quarter less CPU time, and ``benchmarks/s2s.py`` measures that beside Prosody and ejabberd.
+A stanza between servers costs about a tenth less CPU time; ``benchmarks/s2s.py`` measures that beside Prosody and ejabberd.
