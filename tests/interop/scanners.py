@@ -335,7 +335,7 @@ def sslyze(server: Scanned, listener: str, domain: str = DOMAIN) -> Scan:
     )
     (result,) = json.loads(file.read_text("utf-8"))["server_scan_results"]
     output = done.stdout[done.stdout.index(" SCAN RESULTS") : done.stdout.index(" COMPLIANCE AGAINST")]
-    return Scan(tuple(_judged(result["scan_result"] or {}, listener)), tidy(output))
+    return Scan(tuple(judged(result["scan_result"] or {}, listener)), tidy(output))
 
 
 GOOD_SUITES: Final = frozenset(
@@ -356,7 +356,7 @@ GOOD_SUITES: Final = frozenset(
 GOOD_GROUPS: Final = frozenset({"X25519", "secp256r1", "secp384r1"})
 
 
-def _judged(results: dict[str, Any], listener: str) -> Iterator[Found]:
+def judged(results: dict[str, Any], listener: str) -> Iterator[Found]:
     """What sslyze has found, judged by RFC 9325; it doesn't judge by itself but by other people's lists."""
 
     def value(command: str, *path: str) -> Any:

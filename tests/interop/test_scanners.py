@@ -13,7 +13,19 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.interop.daemon import DOMAIN, mistakes
-from tests.interop.scanners import EXPLAINED, LISTENERS, RSA_DOMAIN, SSLYZE, TESTSSL, Scanned, sslyze, testssl
+from tests.interop.scanners import (
+    EXPLAINED,
+    LISTENERS,
+    RSA_DOMAIN,
+    SSLYZE,
+    TESTSSL,
+    Scan,
+    Scanned,
+    judged,
+    sslyze,
+    testssl,
+    tidy,
+)
 from tests.marks import spec
 
 CHECKS = ("--protocols", "--vulnerable")
@@ -36,6 +48,40 @@ class ScannerCase(SynchronousTestCase):
         """It has neither failed nor complained."""
         status = self.server.stop()
         self.assertEqual((status, mistakes(self.server.written())), (0, []))
+
+
+class JudgementTests(SynchronousTestCase):
+    """What is made of what scanners say."""
+
+    def test_nothingKnown(self) -> None:
+        """What a scanner hasn't tried is no success."""
+        for listener in LISTENERS:
+            found = list(judged({}, listener))
+            empty = {
+                "ssl_2_0 suites",
+                "ssl_3_0 suites",
+                "tls_1_0 suites",
+                "tls_1_1 suites",
+                "tls_1_2 suites",
+                "tls_1_3 suites",
+            }
+            self.assertEqual({each.id for each in found if each.severity == "OK"}, empty)
+
+    def test_weak(self) -> None:
+        """What RFC 9325 has something against is a finding."""
+        suites = [{"cipher_suite": {"name": "TLS_RSA_WITH_AES_128_CBC_SHA"}}]
+        results = {
+            "tls_1_0_cipher_suites": {"result": {"is_tls_version_supported": True, "accepted_cipher_suites": suites}},
+            "tls_compression": {"result": {"supports_compression": True}},
+        }
+        found = {each.id: each for each in Scan(tuple(judged(results, "c2s")), "").against({})}
+        self.assertGreaterEqual(set(found), {"tls_1_0", "tls_1_0 suites", "supports_compression"})
+        self.assertIn("TLS_RSA_WITH_AES_128_CBC_SHA", found["tls_1_0 suites"].text)
+
+    def test_tidy(self) -> None:
+        """What is kept names no path and no port of this machine."""
+        said = "\x1b[1m127.0.0.1:43210\x1b[m from /tmp/xmppd-x/ca.pem, port 43210   \n\n\n\nend\n"
+        self.assertEqual(tidy(said), "127.0.0.1:PORT from FILE port PORT\n\nend\n")
 
 
 @spec("mission", "T1", "T4", "T5", "T6")
@@ -68,5 +114,7 @@ class TestsslTests(ScannerCase):
             scans = list(pool.map(lambda listener: testssl(self.server, listener, CHECKS), LISTENERS))
         for listener, scan in zip(LISTENERS, scans, strict=True):
             ids = {each.id for each in scan.found}
-            self.assertGreaterEqual(ids, {"TLS1_2", "TLS1_3", "secure_renego", "heartbleed", "ROBOT", "CRIME_TLS"}, listener)
+            self.assertGreaterEqual(
+                ids, {"TLS1_2", "TLS1_3", "secure_renego", "heartbleed", "ROBOT", "CRIME_TLS"}, listener
+            )
             self.assertEqual(scan.against(EXPLAINED), [], listener)

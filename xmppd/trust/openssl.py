@@ -38,7 +38,7 @@ def setSignatures(context: SSL.Context, signatures: str) -> bool:
     Choose the signature algorithms for handshakes, ours and those of peers.
 
     @param signatures: names as OpenSSL has them, joined by ":". A "?" before a name: skip it where it is unknown.
-    @return: whether they are set; if not, OpenSSL's own choice stays, which on any system of today has no SHA-1 either.
+    @return: whether they are set; if not, OpenSSL's own choice stays.
     """
     setList = getattr(lib, "SSL_CTX_set1_sigalgs_list", None)
     if setList is None:
