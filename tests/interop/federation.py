@@ -53,6 +53,9 @@ admins = ["romeo@example.org"]
 ONCE = 1_000_000_000.0
 """When what is expired was valid last, in seconds since the epoch."""
 
+CIPHERS = ("TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256")
+"""All there are in TLS 1.3 but for those that are made for small devices."""
+
 EXPLAIN = ("-W", "ignore", "-c", "from xmppd.ctl.main import xmppctl; xmppctl()", "--config")
 
 
@@ -352,7 +355,7 @@ class FederationCases(Federation):
 
     @spec("RFC 6120", "5.4", "6.3.4", "13.7.2")
     @spec("XEP-0178", "3")
-    @spec("mission", "T2", "T7", "T11")
+    @spec("mission", "T1", "T2", "T7", "T10", "T11")
     def test_external(self) -> None:
         """We call, and both have certificates of an authority that both trust: SASL EXTERNAL; then they call."""
         romeo, juliet = self.world().people()
@@ -364,6 +367,7 @@ class FederationCases(Federation):
         self.expectFacts("EXTERNAL", "PKIX", "in", "out")
         self.theyLogged(self.server.external[1])
         self.logged("s2s heard: local=example.org remote=montague.example proof=PKIX")
+        self.assertEqual({cipher for (cipher,) in self.facts("cipher")} - set(CIPHERS), set())
         self.explained(True, "which is proved by PKIX", "TLSv1.3")
 
     @spec("RFC 6120", "5.4", "6.3.4", "13.7.2")
