@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
@@ -19,8 +20,9 @@ from xmppd.config import parse
 from xmppd.ixmppd import TLSFacts
 from xmppd.net.peerpolicy import lasting, limitsOfServers, policiesOf
 from xmppd.net.peers import peerFacts
-from xmppd.net.resolver import Place, Target
+from xmppd.net.resolver import NoService, Place, Target
 from xmppd.stream.incoming import IncomingStream
+from xmppd.stream.outgoing import OutgoingStream
 from xmppd.trust.dane import Security
 from xmppd.trust.verdict import Prooftype, Verdict
 from xmppd.wire.errors import StanzaCondition
@@ -185,3 +187,64 @@ class VerifyTests(ServerCase):
         for shortcut in (True, False):
             asked = FakeAuthoritative(good if shortcut else b"", Security.SECURE)
             self.assertIs(self.verify(good, asked).prooftype, Prooftype.DIALBACK_DNSSEC)
+
+
+class AgainTests(ServerCase):
+    """What is looked up again when a proof has run out."""
+
+    def setUp(self) -> None:
+        more = '[s2s]\nresolver = "127.0.0.1:53"\nprooftypes = ["dialback"]'
+        self.peers: Any = self.serve(tls=True, more=more, listen='s2s = ["tcp:5269"]').server.peers
+        self.peers._resolver = self
+        self.target = Target("h.montague.example", 5269)
+        self.named = [replace(self.target, security=Security.SECURE)]
+        self.found = [Place(self.named[0], "192.0.2.5", Security.SECURE)]
+        self.down = False
+
+    async def targets(self, domain: str) -> list[Target]:
+        """See L{xmppd.net.resolver.Resolver}."""
+        if self.down:
+            raise NoService("nobody answers")
+        return self.named
+
+    async def places(self, target: Target) -> list[Place]:
+        """See L{xmppd.net.resolver.Resolver}."""
+        return self.found
+
+    def stop(self) -> None:
+        """See L{xmppd.net.resolver.Resolver}."""
+
+    def again(self) -> Verdict | None:
+        """What a stream that we have opened comes to now."""
+        end: Any = End()
+        end.tlsConnection = end.endpoint = None
+        end.place = self.place = Place(self.target, "192.0.2.5")
+        stream = OutgoingStream(end, self.peers, "example.org", "montague.example", False)
+        stream.opened.addErrback(lambda failure: None)
+        self.addCleanup(stream.connectionLost)
+        found: Verdict | None = self.successResultOf(
+            Deferred.fromCoroutine(self.peers.proveAgain(stream, "montague.example"))
+        )
+        self.place = end.place
+        return found
+
+    def test_stillThere(self) -> None:
+        """The same place, of which the DNS may say more or less than before."""
+        verdict = self.again()
+        assert verdict is not None
+        self.assertTrue(any(proof.held for proof in verdict.proofs))
+        self.assertIs(self.place.security, Security.SECURE)
+
+    def test_elsewhere(self) -> None:
+        """The DNS names another host, or another address: nothing proves what is here."""
+        self.found = [replace(self.found[0], address="192.0.2.6")]
+        for _ in range(2):
+            verdict = self.again()
+            assert verdict is not None
+            self.assertEqual((verdict.accepted, verdict.proofs), (False, ()))
+            self.named = [Target("other.montague.example", 5269)]
+
+    def test_silence(self) -> None:
+        """Where the DNS says nothing there is nothing to judge by."""
+        self.down = True
+        self.assertIsNone(self.again())
