@@ -162,14 +162,14 @@ def services(features: Mapping[str, Feature], configuration: Configuration) -> t
                 wrong = "this version has no such service"
                 problems.append(Problem(str(configuration.file), f'{table}."{domain}"', wrong, "remove the table"))
                 continue
-            admins = tuple(admin for host in _above(domain, configuration) for admin in host.admins)
+            admins = tuple(admin for host in above(domain, configuration) for admin in host.admins)
             told = {
                 name: options
                 for name, options in shared.items()
                 if table in (*features[name].joins, features[name].serves)
             }
             told[serving[table]] = MappingProxyType({**told.get(serving[table], {}), **given})
-            names = strictest(host.names for host in _above(domain, configuration))
+            names = strictest(host.names for host in above(domain, configuration))
             features_ = MappingProxyType(told)
             made.append(HostConfig(domain, table, names=names, accounts=False, admins=admins, features=features_))
     if problems:
@@ -179,11 +179,11 @@ def services(features: Mapping[str, Feature], configuration: Configuration) -> t
     return tuple(made)
 
 
-def _above(domain: str, configuration: Configuration) -> list[HostConfig]:
+def above(domain: str, configuration: Configuration) -> list[HostConfig]:
     """The host a service belongs to, or all of them if its name doesn't tell."""
     hosts = configuration.hosts
-    above = [host for host in hosts.values() if domain.endswith("." + host.domain)]
-    return [max(above, key=lambda host: len(host.domain))] if above else list(hosts.values())
+    found = [host for host in hosts.values() if domain.endswith("." + host.domain)]
+    return [max(found, key=lambda host: len(host.domain))] if found else list(hosts.values())
 
 
 def options(features: Mapping[str, Feature], hostConfig: HostConfig) -> Callable[[str, str], Any]:

@@ -26,12 +26,12 @@ class CommandsCase(ServerCase):
         super().setUp()
         self.commands = Commands(self.server)
 
-    def ask(self, name: str, **arguments: Any) -> Any:
+    def ask(self, name: str, /, **arguments: Any) -> Any:
         """The result of a command, after a journey through JSON."""
         running: Deferred[Any] = Deferred.fromCoroutine(self.commands(name, arguments))
         return json.loads(json.dumps(self.successResultOf(running)))
 
-    def refusal(self, name: str, **arguments: Any) -> CommandError:
+    def refusal(self, name: str, /, **arguments: Any) -> CommandError:
         """Why a command can't be done."""
         running: Deferred[Any] = Deferred.fromCoroutine(self.commands(name, arguments))
         error = self.failureResultOf(running, CommandError).value

@@ -56,7 +56,7 @@ class RoomsCase(CommandsCase):
         answer = self.send(self.romeo, f"<iq type='set' id='m' to='{room}'><query xmlns='{MUC}#owner'>{form}</query></iq>".encode())
         self.assertIn(b"result", answer)
 
-    def assertRefused(self, status: int, words: str, name: str, **arguments: Any) -> None:
+    def assertRefused(self, status: int, words: str, name: str, /, **arguments: Any) -> None:
         """A command is refused with these words, in one line with a remedy."""
         error = self.refusal(name, **arguments)
         self.assertEqual((error.status, words in str(error)), (status, True), error)
@@ -164,12 +164,12 @@ class RoomCommandsTests(RoomsCase):
     def test_badAffiliation(self) -> None:
         """Words and addresses that are none; the last owner stays."""
         self.make()
-        asked = {"name": "room affiliation", "room": CAVE}
-        self.assertRefused(EX_DATAERR, "did you mean member?", **asked, jid="a@example.org", affiliation="membr")
-        self.assertRefused(EX_DATAERR, "outcast", **asked, jid="a@example.org", affiliation="xyz")
-        self.assertRefused(EX_DATAERR, "no address", **asked, jid="@", affiliation="member")
-        self.assertRefused(EX_DATAERR, "write a@example.org", **asked, jid="a@example.org/r", affiliation="member")
-        self.assertRefused(EX_DATAERR, "room destroy", **asked, jid="romeo@example.org", affiliation="none")
+        asked = {"room": CAVE}
+        self.assertRefused(EX_DATAERR, "did you mean member?", "room affiliation", **asked, jid="a@example.org", affiliation="membr")
+        self.assertRefused(EX_DATAERR, "outcast", "room affiliation", **asked, jid="a@example.org", affiliation="xyz")
+        self.assertRefused(EX_DATAERR, "no address", "room affiliation", **asked, jid="@", affiliation="member")
+        self.assertRefused(EX_DATAERR, "write a@example.org", "room affiliation", **asked, jid="a@example.org/r", affiliation="member")
+        self.assertRefused(EX_DATAERR, "room destroy", "room affiliation", **asked, jid="romeo@example.org", affiliation="none")
         self.assertEqual(self.ask("room info", room=CAVE)["affiliations"], {"romeo@example.org": "owner"})
 
     def test_tooMany(self) -> None:

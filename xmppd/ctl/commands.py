@@ -20,6 +20,7 @@ from xmppd.ctl.arguments import Arguments, domainOf, jidOf, textOf
 from xmppd.ctl.certs import CertCommands
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_NOUSER, EX_UNAVAILABLE, EX_USAGE
 from xmppd.ctl.guests import GuestCommands
+from xmppd.ctl.names import NameCommands
 from xmppd.ctl.pages import page
 from xmppd.ctl.rooms import RoomCommands
 from xmppd.ctl.socket import CommandError
@@ -64,6 +65,7 @@ class Commands:
             **RoomCommands(server).commands,
             **GuestCommands(server).commands,
             **CertCommands(server).commands,
+            **NameCommands(server).commands,
             "reload": self.reload,
             "stop": self.stop,
         }

@@ -33,6 +33,7 @@ from xmppd.ctl.exits import (
 from xmppd.ctl.guestgroup import checkGuests, guest
 from xmppd.ctl.line import Commands, Target, asJSON, show
 from xmppd.ctl.logs import printable
+from xmppd.ctl.namesgroup import names
 from xmppd.ctl.streamsgroup import streams
 from xmppd.ctl.tables import cell, day, span, table
 from xmppd.ctl.texts import roomText, statusText
@@ -409,7 +410,7 @@ def sessionEnd(target: Target, jid: str, asJSON: bool) -> None:
     show(answer, asJSON, f"ended {answer['ended']}")
 
 
-for each in (guest, dna, streams, cert):
+for each in (guest, dna, names, streams, cert):
     xmppctlGroup.add_command(each)
 for lookingCloser in (checkGuests, checkTLSCommand):
     check.add_command(lookingCloser)

@@ -1,0 +1,1 @@
+``xmppctl names check NAME`` takes a name apart and says what the server would make of it, ``xmppctl names audit`` lists look-alikes among accounts, rooms and rosters, and ``xmppctl names policy`` says what holds in each domain and why: ``docs/names.rst``.
