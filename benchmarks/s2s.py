@@ -544,6 +544,8 @@ async def warm(setting: Setting, options: argparse.Namespace) -> None:
         for number in range(options.users):
             await register(setting.server, setting.user(remote, number))
     await setting.prepare()
+    # Strangers introduce themselves first: a server may look at who they are before it takes many messages.
+    await setting.run("both", 20 * options.users * options.remotes)
     await setting.run("both", options.messages // 4)
 
 
