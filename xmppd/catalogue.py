@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 import xmppd.features
-from xmppd.config import SERVICES, Configuration, ConfigurationError, HostConfig, checkFeatureOptions
+from xmppd.config import SERVICES, Configuration, ConfigurationError, HostConfig, checkFeatureOptions, hostsAbove
 from xmppd.hooks import Feature
 from xmppd.ixmppd import IHost
 from xmppd.naming import strictest
@@ -162,14 +162,14 @@ def services(features: Mapping[str, Feature], configuration: Configuration) -> t
                 wrong = "this version has no such service"
                 problems.append(Problem(str(configuration.file), f'{table}."{domain}"', wrong, "remove the table"))
                 continue
-            admins = tuple(admin for host in above(domain, configuration) for admin in host.admins)
+            admins = tuple(admin for host in hostsAbove(domain, configuration.hosts) for admin in host.admins)
             told = {
                 name: options
                 for name, options in shared.items()
                 if table in (*features[name].joins, features[name].serves)
             }
             told[serving[table]] = MappingProxyType({**told.get(serving[table], {}), **given})
-            names = strictest(host.names for host in above(domain, configuration))
+            names = strictest(host.names for host in hostsAbove(domain, configuration.hosts))
             features_ = MappingProxyType(told)
             made.append(HostConfig(domain, table, names=names, accounts=False, admins=admins, features=features_))
     if problems:
@@ -177,13 +177,6 @@ def services(features: Mapping[str, Feature], configuration: Configuration) -> t
     declared = {name: feature.options for name, feature in features.items()}
     checkFeatureOptions(replace(configuration, hosts={config.domain: config for config in made}), declared)
     return tuple(made)
-
-
-def above(domain: str, configuration: Configuration) -> list[HostConfig]:
-    """The host a service belongs to, or all of them if its name doesn't tell."""
-    hosts = configuration.hosts
-    found = [host for host in hosts.values() if domain.endswith("." + host.domain)]
-    return [max(found, key=lambda host: len(host.domain))] if found else list(hosts.values())
 
 
 def options(features: Mapping[str, Feature], hostConfig: HostConfig) -> Callable[[str, str], Any]:

@@ -556,6 +556,12 @@ def _checkCertificates(reading: Reading, configuration: Configuration) -> None:
         reading.complain("tls.certificates", "it is missing, and the listeners need certificates", remedy)
 
 
+def hostsAbove(domain: str, hosts: Mapping[str, HostConfig]) -> list[HostConfig]:
+    """The host that a service belongs to, or all of them if its name doesn't tell."""
+    found = [host for host in hosts.values() if domain.endswith("." + host.domain)]
+    return [max(found, key=lambda host: len(host.domain))] if found else list(hosts.values())
+
+
 def checkFeatureOptions(configuration: Configuration, declared: Mapping[str, Mapping[str, Option]]) -> None:
     """
     Compare what the file tells the features with what they can be told.

@@ -26,9 +26,8 @@ from xmppd.ctl.socket import CommandError
 from xmppd.ixmppd import IHost, NameRecord, NameVerdict
 from xmppd.naming import WARN
 from xmppd.restrict.names import LOOKS_ALIKE, Names
-from xmppd.store.values import keyDigests
 from xmppd.wire.jid import JID, JIDMalformed, parse
-from xmppd.wire.lookalikes import addressKeys, keysOf
+from xmppd.wire.lookalikes import addressKeys, keyDigests, keysOf
 
 if TYPE_CHECKING:
     from xmppd.tap import Server

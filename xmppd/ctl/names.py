@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.task import deferLater
 
-from xmppd import catalogue
+from xmppd.config import hostsAbove
 from xmppd.ctl.arguments import Arguments, domainOf, textOf
 from xmppd.ctl.exits import EX_DATAERR, EX_NOHOST, EX_USAGE
 from xmppd.ctl.nameaudit import Audit
@@ -179,7 +179,7 @@ class NameCommands:
         """What holds in one domain."""
         server = self._server
         isHost = domain in server.hosts
-        above = {} if isHost else {each.domain: each.names for each in catalogue.above(domain, server.config)}
+        above = {} if isHost else {each.domain: each.names for each in hostsAbove(domain, server.config.hosts)}
         config = host.names.config
         values = {}
         for key in OF_HOSTS if isHost else OF_ROOMS:

@@ -11,7 +11,8 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from xmppd.ixmppd import INameStore, NameRecord
-from xmppd.store.values import MAXIMUM_PAGE, checkName, checkText, keyDigests
+from xmppd.store.values import MAXIMUM_PAGE, checkName, checkText
+from xmppd.wire.lookalikes import keyDigests
 
 
 @implementer(INameStore)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 
 from xmppd.ixmppd import (
     ArchivedMessage,
@@ -24,7 +23,6 @@ from xmppd.ixmppd import (
     StoredKeys,
 )
 from xmppd.wire.archiveids import prefixBehind, prefixOf
-from xmppd.wire.lookalikes import keysOf
 
 MAXIMUM_FACT = 1 << 20
 """How many octets one fact may have."""
@@ -117,11 +115,6 @@ def accountName(jid: str) -> NameRecord:
     """The name of an account, as the index of look-alikes has it."""
     local, _, domain = jid.rpartition("@")
     return NameRecord("account", domain, local, jid)
-
-
-def keyDigests(name: str) -> frozenset[bytes]:
-    """What stands for the keys of a name (L{xmppd.wire.confusable.keys}) in the index; also of one that is too long."""
-    return frozenset(sha256(key.encode()).digest() for key in keysOf(name))
 
 
 def checkItem(account: str, item: RosterItem) -> None:

@@ -9,6 +9,7 @@ dictionary, however many names there are. Names that many processes or restarts 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from hashlib import sha256
 from typing import Final
 
 from xmppd.wire.confusable import LONGEST, keys
@@ -22,6 +23,14 @@ EDITION: Final = f"{UNICODE}/1"
 def keysOf(text: str) -> frozenset[str]:
     """L{keys} of what may be too long for them: of a beginning then."""
     return keys(text[:LONGEST])
+
+
+def keyDigests(name: str) -> frozenset[bytes]:
+    """
+    What stands for the L{keys<xmppd.wire.confusable.keys>} of a name in the index of a database; also of one that is
+    too long.
+    """
+    return frozenset(sha256(key.encode()).digest() for key in keysOf(name))
 
 
 class NameIndex:

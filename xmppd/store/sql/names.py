@@ -19,7 +19,8 @@ from xmppd.ixmppd import INameStore, NameRecord
 from xmppd.store.sql.backend import Backend
 from xmppd.store.sql.schema import digest, names
 from xmppd.store.sql.threads import BatchThread, Connection, Operation
-from xmppd.store.values import MAXIMUM_PAGE, checkName, checkText, keyDigests
+from xmppd.store.values import MAXIMUM_PAGE, checkName, checkText
+from xmppd.wire.lookalikes import keyDigests
 
 MOST_KEYS = 5
 """How many keys a name has at most (L{xmppd.wire.confusable.keys})."""
