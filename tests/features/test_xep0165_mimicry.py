@@ -256,13 +256,19 @@ class WaitingTests(MeetingCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.roster: Deferred[Any] = Deferred()
+        self.asked: list[Deferred[Any]] = []
         self.real = self.host.rosters.get
-        self.patch(self.host.rosters, "get", lambda account: self.roster)
+        self.patch(self.host.rosters, "get", self.ask)
+
+    def ask(self, account: str) -> Deferred[Any]:
+        """The database is slow."""
+        self.asked.append(Deferred())
+        return self.asked[-1]
 
     def proceed(self) -> list[Stanza]:
         """The database answers."""
-        self.real(USER).addCallback(self.roster.callback)
+        while self.asked:
+            self.real(USER).addCallback(self.asked.pop(0).callback)
         return self.stream.take()
 
     def test_order(self) -> None:
@@ -272,6 +278,10 @@ class WaitingTests(MeetingCase):
         self.assertEqual(self.arrive("romeo@montague.example/x", SESSION, "presence", ""), [])
         self.assertEqual(len(self.arrive("mercutio@montague.example/x", kind="presence", to=SESSION, content="")), 1)
         self.assertEqual([each.elements()[0].text if each.kind == "message" else "presence" for each in self.proceed()], ["0", "1", "2", "presence"])
+
+    def test_contacts(self) -> None:
+        """Contacts of users who are there don't wait."""
+        self.assertEqual(len(self.arrive(STPETER + "/x")), 1)
 
     def test_promises(self) -> None:
         """A sender isn't told that it is done before it is."""
@@ -286,13 +296,21 @@ class WaitingTests(MeetingCase):
     def test_full(self) -> None:
         """There is a bound, and who exceeds it is told."""
         self.patch(meeting, "WAITING", 2)
-        self.patch(meeting, "PAIRS", 1)
+        self.patch(meeting, "PAIRS_OF_DOMAIN", 1)
         bounced: list[Stanza] = []
         self.patch(type(self.rig.router), "bounce", lambda router, stanza, error: bounced.append((stanza.sender, error.condition.value)))
-        for sender in ("a@b.example", "a@b.example", "a@b.example", "c@b.example"):
+        for sender in ("a@b.example", "a@b.example", "a@b.example", "c@b.example", "a@d.example"):
             self.arrive(sender)
-        self.assertEqual(bounced, [("a@b.example", "resource-constraint"), ("c@b.example", "resource-constraint")])
-        self.assertEqual(len(self.proceed()), 2)
+        self.patch(meeting, "PAIRS", 2)
+        self.arrive("a@e.example")
+        self.patch(meeting, "PAIRS", 9)
+        self.patch(meeting, "WAITING_OCTETS", 1000)
+        self.arrive("a@f.example", content=f"<body>{'x' * 1000}</body>")
+        senders = ["a@b.example", "c@b.example", "a@e.example", "a@f.example"]
+        self.assertEqual(bounced, [(sender, "resource-constraint") for sender in senders])
+        self.assertEqual(len(self.proceed()), 3)
+        meetings = self.host.hooks.door.refuse[0].__self__
+        self.assertEqual((meetings._octets, dict(meetings._domains), meetings._waiting), (0, {}, {}))
 
     def test_unavailable(self) -> None:
         """Without the database nobody gets through unseen."""
@@ -300,9 +318,8 @@ class WaitingTests(MeetingCase):
         self.patch(type(self.rig.router), "bounce", lambda router, stanza, error: bounced.append(error.condition.value))
         self.arrive("paypa1@jabber.org")
         self.arrive("paypa1@jabber.org")
-        self.roster.errback(StoreUnavailable("x"))
+        self.asked.pop().errback(StoreUnavailable("x"))
         self.assertEqual((bounced, self.stream.take()), (["resource-constraint"] * 2, []))
-        self.roster = Deferred()
         self.arrive("paypa1@jabber.org")
         self.assertEqual(len(self.warnings(self.proceed())), 1)
 

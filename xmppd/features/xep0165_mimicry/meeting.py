@@ -44,11 +44,17 @@ log = Logger(namespace="xmppd.names")
 KNOWN: Final = 20_000
 """Of how many pairs the outcome is remembered."""
 
-WAITING: Final = 100
-"""How many stanzas of a pair may wait."""
+WAITING: Final = 2000
+"""How many stanzas of a pair may wait: as many as come while a database answers, from somebody who doesn't pause."""
+
+WAITING_OCTETS: Final = 16 << 20
+"""How much may wait in all."""
 
 PAIRS: Final = 1000
 """How many pairs may be looked at at a time."""
+
+PAIRS_OF_DOMAIN: Final = 250
+"""How many of them with senders of one domain, so that there is room for others."""
 
 INTRODUCED: Final = 10
 """How many addresses of one stanza are looked at."""
@@ -73,6 +79,8 @@ SPEAKING: Final = frozenset({None, "normal", "chat", "headline"})
 
 HELD: Final = Unanswered(StanzaCondition.UNDEFINED_CONDITION)
 """What is answered for a stanza that waits: it comes again."""
+
+FULL: Final = StanzaError(StanzaCondition.RESOURCE_CONSTRAINT)
 
 REFUSED: Final = StanzaError(StanzaCondition.POLICY_VIOLATION, "This address can't write to that user.")
 
@@ -111,6 +119,8 @@ class Meetings:
         self._languages = languages
         self._headlines = Headlines(host)
         self._known: OrderedDict[Pair, Outcome] = OrderedDict()
+        self._domains: Counter[str] = Counter()
+        self._octets = 0
         self._waiting: dict[Pair, list[tuple[Stanza, Deferred[None] | None]]] = {}
         self._parties: Counter[str] = Counter()
         self._doubles: set[str] = set()
@@ -144,6 +154,9 @@ class Meetings:
         elif kind != "presence" or type != "subscribe":
             return None
         if WARNING in stanza.childNames or not self._isMeeting(recipient, sender):
+            return None
+        if kind == "message" and self._host.presence.lists(recipient, sender):
+            self._remember(pair, ())
             return None
         return self._hold(pair, stanza)
 
@@ -248,17 +261,31 @@ class Meetings:
     def _hold(self, pair: Pair, stanza: Stanza) -> StanzaError:
         """Have a stanza wait until its pair has been looked at."""
         waiting = self._waiting.get(pair)
+        if self._octets + len(stanza.raw) > WAITING_OCTETS:
+            return FULL
         if waiting is None:
-            if len(self._waiting) >= PAIRS:
-                return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT)
+            domain = pair[1].rpartition("@")[2]
+            if len(self._waiting) >= PAIRS or self._domains[domain] >= PAIRS_OF_DOMAIN:
+                return FULL
+            self._domains[domain] += 1
             waiting = self._waiting[pair] = []
             self._keep(waiting, stanza)
             Deferred.fromCoroutine(self._look(pair)).addErrback(self._lost, pair)
         elif len(waiting) >= WAITING:
-            return StanzaError(StanzaCondition.RESOURCE_CONSTRAINT)
+            return FULL
         else:
             self._keep(waiting, stanza)
         return HELD
+
+    def _over(self, pair: Pair) -> list[tuple[Stanza, Deferred[None] | None]]:
+        """Nothing of a pair waits any more; answers what did."""
+        domain = pair[1].rpartition("@")[2]
+        self._domains[domain] -= 1
+        if not self._domains[domain]:
+            del self._domains[domain]
+        left = self._waiting.pop(pair)
+        self._octets -= sum(len(stanza.raw) for stanza, _ in left)
+        return left
 
     def _keep(self, waiting: list[tuple[Stanza, Deferred[None] | None]], stanza: Stanza) -> None:
         done: Deferred[None] | None = None
@@ -266,6 +293,7 @@ class Meetings:
             done = Deferred()
             stanza.promise.append(done)
         waiting.append((stanza, done))
+        self._octets += len(stanza.raw)
 
     async def _look(self, pair: Pair) -> None:
         """Look at what waits, one stanza after the other; what comes meanwhile waits behind."""
@@ -273,9 +301,10 @@ class Meetings:
         while waiting:
             stanza, done = waiting[0]
             outcome = await self._outcome(pair, stanza)
-            waiting.pop(0)
+            del waiting[0]
+            self._octets -= len(stanza.raw)
             if not waiting:
-                del self._waiting[pair]
+                self._over(pair)
             self._pass(pair, stanza, done, outcome)
 
     async def _outcome(self, pair: Pair, stanza: Stanza) -> Outcome:
@@ -324,7 +353,7 @@ class Meetings:
         """The database isn't there, or we have made a mistake: nothing gets through unseen, and senders are told."""
         if failure.check(StoreUnavailable) is None:
             log.failure("looking at a stranger failed", failure)
-        for stanza, done in self._waiting.pop(pair, []):
+        for stanza, done in self._over(pair) if pair in self._waiting else ():
             self._host.router.bounce(stanza, StanzaError(StanzaCondition.RESOURCE_CONSTRAINT))
             if done is not None:
                 done.callback(None)
