@@ -212,8 +212,7 @@ class Names:
         """See L{INames}."""
         if not verdict.reasons:
             return
-        tally = self._host.counters.tally("names", "Names that may deceive, by what became of them.", *LABELS)
-        tally.add(self._host.domain, verdict.kind, verdict.action)
+        self._tally.add(self._host.domain, verdict.kind, verdict.action)
         if not self._mayWrite():
             return
         about = " ".join(f"{key}={value!r}" for key, value in sorted(facts.items()))
