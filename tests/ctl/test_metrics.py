@@ -17,6 +17,7 @@ from tests.ctl.servers import ServerCase
 from tests.marks import spec
 from xmppd.ctl import metrics
 from xmppd.ctl.metrics import Metrics
+from xmppd.features import xep0076_evil
 from xmppd.ixmppd import IWebResource, WebRequest, WebResponse
 from xmppd.route.remote import Remote
 from xmppd.wire.stanza import build
@@ -157,6 +158,7 @@ class MetricsTests(ServerCase):
         limits = self.server.config.s2s
         self.server.remote = Remote(self.server.router, lambda domain: None, self.clock, limits, lambda: 0.5)
         self.addCleanup(setattr, self.server, "peers", None)
+        xep0076_evil.EvilPolicy(self.server.hosts["example.org"], "pass")  # which no host has by default
         self.server.peers = SimpleNamespace(histories=SimpleNamespace(warned={}))  # type: ignore[assignment]
         body = self.scrape().body
         assert isinstance(body, bytes)

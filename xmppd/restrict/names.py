@@ -85,6 +85,7 @@ class Names:
         @param ours: answers the domains of this server, which are protected, too; that of the host alone if None.
         """
         self._host = host
+        self._tally = host.counters.tally("names", "Names that may deceive, by what became of them.", *LABELS)
         self._ours = ours or (lambda: (host.domain,))
         self._known: NamesConfig | None = None
         self._faults = lru_cache(CACHE_SIZE)(self._faultsOf)
