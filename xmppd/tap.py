@@ -218,9 +218,9 @@ class Server:
 
     def _furnish(self, host: Host) -> None:
         """Give a domain what the server has for all of them, and its folder."""
-        names.join(host, lambda: (*self.hosts, *self.serviceHosts, *self.config.components))
         host.web = self.web
         host.counters, host.inspection = self.reception.counters, self.inspection
+        names.join(host, lambda: (*self.hosts, *self.serviceHosts, *self.config.components))
         host.folder = self.config.data / "files" / host.domain
 
     def _makeServiceHost(self, hostConfig: HostConfig, found: Mapping[str, Feature]) -> None:
