@@ -192,7 +192,7 @@ def checkText(found: Mapping[str, Any]) -> str:
         ("skeleton", told(found["skeleton"])),
         ("keys", "  ".join(map(told, found["keys"]))),
         ("odd", ", ".join(found["oddities"]) or "nothing"),
-        ("could be written in", " ".join(found["counterparts"])),
+        ("could be imitated in", " ".join(found["counterparts"])),
     ]
     lines = [table(("name", told(found["name"])), rows), "", *characterLines(found["code_points"])]
     if found["against"]:
