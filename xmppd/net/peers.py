@@ -205,7 +205,7 @@ class Peers:
         proofs = await self._proofs(stream, remote)
         verdict = decide(remote, proofs, self.policies.of(remote), stream.tls)
         log.info("s2s judged: {verdict}", verdict=verdict.summary(), address=stream.address, stream=stream.id)
-        if self.histories is not None and stream.direction == "out" and not self._stopping:
+        if self.histories is not None and isCalled(stream, remote) and not self._stopping:
             self.histories.saw(verdict, False, shownOn(stream))
         return verdict
 
@@ -213,7 +213,7 @@ class Peers:
         """
         What a stream comes to with what the DNS and the web say now; None if the DNS doesn't say where the domain is.
         """
-        if stream.direction == "out":
+        if isCalled(stream, remote):
             transport = cast(DialledConnection, stream.transport)
             try:
                 place = await self._placeNow(transport, remote)
@@ -240,20 +240,25 @@ class Peers:
         return None
 
     async def _proofs(self, stream: ServerStream, remote: str) -> list[Proof]:
-        """What can be proved without dialback. A proof that the policy has no use for isn't tried."""
+        """
+        What can be proved without dialback. A proof that the policy has no use for isn't tried.
+
+        A server that we have called may say, on a stream for both directions, that it is another domain, too. Where we
+        were led, and what the DNS says of that place, is about the domain that we were led there for and no other.
+        """
         transport = cast(DialledConnection, stream.transport)
         connection = transport.tlsConnection
-        outgoing = stream.direction == "out"
+        outgoing = isCalled(stream, remote)
         policy = self.policies.of(remote)
         now = self.clock.seconds()
         proofs: list[Proof] = []
         if connection is not None:
-            own = [transport.endpoint] if transport.endpoint is not None else []
+            own = [transport.endpoint] if outgoing and transport.endpoint is not None else []
             targets = secureTargets(remote, own)
-            ocsp = self._peerTLS.stapled(connection, now) if outgoing else None
+            ocsp = self._peerTLS.stapled(connection, now) if stream.direction == "out" else None
             pkix = provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets, ocsp=ocsp)
             proofs.append(pkix)
-            # On an incoming stream DANE can only help, and costs a walk through the DNS.
+            # Where we weren't led DANE can only help, and costs a walk through the DNS.
             wanted = outgoing or not (pkix.held and Prooftype.PKIX in policy.prooftypes)
             if wanted and policy.prooftypes & DANE_PROOFTYPES and self._resolver.trusted:
                 endpoints = own if outgoing else await self._limited(self._resolver.endpoints(remote), [])
@@ -492,7 +497,7 @@ class Peers:
     def hears(self, stream: ServerStream, local: str, remote: str) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
         verdict: Any = stream.heard[remote, local]
-        if self.histories is not None and stream.direction == "in":
+        if self.histories is not None and not isCalled(stream, remote):
             self.histories.saw(verdict, True, shownOn(stream))
 
     def speaks(self, stream: ServerStream, local: str, remote: str) -> None:
@@ -557,6 +562,11 @@ class Peers:
         self._resolver.stop()
         if self.histories is not None:
             await self.histories.settled()  # the store is about to close
+
+
+def isCalled(stream: ServerStream, remote: str) -> bool:
+    """Whether we have opened a stream, and for that domain."""
+    return stream.direction == "out" and stream.remote == remote
 
 
 def certificateOn(stream: ServerStream) -> bytes | None:
