@@ -14,8 +14,10 @@ from xmppd.wire import ns
 from xmppd.wire.element import STREAM_CONTEXT, bareExpat, inContext
 from xmppd.wire.stanza import START_TAG, Stanza
 
-_REFERRING: Final = re.compile(rb"""xmlns[^<>"'=]*=\s*(?:"[^"]*&#|'[^']*&#)""")
-"""A declaration of a namespace whose name is partly written as references."""
+_REFERRING: Final = re.compile(rb"""xmlns(?::[^\s:=<>"'/]*+)?+\s*+=\s*+(?:"[^"]*&#|'[^']*&#)""")
+"""
+A declaration of a namespace whose name is partly written as references. Nothing is read twice, whatever texts spell.
+"""
 
 Span = tuple[int, int]
 """The index of an element's first byte, and the one behind its last."""

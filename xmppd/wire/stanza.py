@@ -42,8 +42,11 @@ _NAME = re.compile(rb"<[^\s/>]+")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=<>"']+)\s*=\s*("[^"]*"|'[^']*')""")
 _DECLARING: Final = re.compile(rb"""<[a-z]+(?:\s+[^\s=<>"']+\s*=\s*(?:"[^"]*"|'[^']*'))*?\s+xmlns\s*=""")
 """A stanza's start tag that declares the default namespace, up to there."""
-_ESCAPED = re.compile(rb"""xmlns[^<>"'=]*=\s*(?:"[^"]*&|'[^']*&)""")
-"""A declaration of a namespace whose name is partly written as character references."""
+_ESCAPED = re.compile(rb"""xmlns(?::[^\s:=<>"'/]*+)?+\s*+=\s*+(?:"[^"]*&|'[^']*&)""")
+"""
+A declaration of a namespace whose name is partly written as character references. Nothing is read twice, whatever texts
+spell.
+"""
 _DOUBTFUL: Final[dict[tuple[bytes, ...], Callable[[bytes], object]]] = {
     (): re.compile(rb":(?<=[rsml]:)").search,
     (b"db:",): re.compile(rb":(?<=[rsmlb]:)").search,
