@@ -12,6 +12,7 @@ from tests.doubles import CountingEntropy, Rig
 from tests.marks import spec
 from xmppd.config import Limits
 from xmppd.stream.component import Component, ComponentStream, digest
+from xmppd.wire import ns
 
 HEADER = (
     b"<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'"
@@ -165,6 +166,15 @@ class ComponentTests(SynchronousTestCase):
         self.assertEqual(
             wire.take(), b"<message from='romeo@example.org/orchard' to='bot.example.org'><body>yo</body></message>"
         )
+
+    @spec("mission", "M3")
+    def test_forgedMark(self) -> None:
+        """Users are warned of names by the server, and by nobody else."""
+        stream, _ = self.connected()
+        forged = f"<body>x</body><p:warning xmlns:p='{ns.NAMES}' jid='a@b'/>"
+        self.feed(stream, f"<message from='a@bot.example.org' to='romeo@example.org/orchard'>{forged}</message>".encode())
+        (got,) = self.romeoStream.takeBytes()
+        self.assertTrue(got.endswith(b"<body>x</body></message>"))
 
     @spec("XEP-0114", "3")
     def test_foreignSender(self) -> None:

@@ -38,6 +38,9 @@ log = Logger(namespace="xmppd.component")
 
 HANDSHAKE = ns.COMPONENT_ACCEPT + " handshake"
 
+FORGERIES = frozenset({f"{ns.NAMES} warning"})
+"""By which only the server itself warns its users."""
+
 
 def digest(streamId: str, secret: str) -> str:
     """What proves that a component knows the secret (XEP-0114 section 3)."""
@@ -200,6 +203,7 @@ class ComponentStream:
             if event.type != "error":
                 self.transmit(event.error(mistake))
             return
+        event.strip(FORGERIES)
         self._route(event)
 
     # --- to the component

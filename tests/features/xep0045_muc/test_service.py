@@ -296,6 +296,7 @@ class BytesTests(SynchronousTestCase):
             f"<stanza-id xmlns='{ns.STANZA_ID}' by='@' id='h'/>": True,
             "<p:x xmlns:p='http://jabber.org/protocol/muc#user'>f</p:x>": False,
             f"<delay xmlns='{ns.DELAY}' from='{SERVICE}' stamp='f'/>": False,
+            f"<warning xmlns='{ns.NAMES}' jid='f'/>": False,
             "<body>h</body>": True,
         }
         for order in itertools.permutations(parts):

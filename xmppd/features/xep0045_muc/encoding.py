@@ -31,7 +31,7 @@ MODERATION: Final = "urn:xmpp:message-moderate:"
 MESSAGE_FORGERIES: Final = (
     frozenset({X, OCCUPANT_ID, HATS, ADDRESSES})
     | {f"urn:xmpp:message-{name}" for name in ("moderate:0 moderated", "moderate:1 moderated", "retract:0 retracted")}
-    | {f"{ns.RETRACTION} retracted"}
+    | {f"{ns.RETRACTION} retracted", f"{ns.NAMES} warning"}
 )
 """
 What is reflected without: how a room shows who is who, who really sent something (XEP-0033), and what has become of
