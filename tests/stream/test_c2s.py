@@ -306,6 +306,15 @@ class UnsentTests(SynchronousTestCase):
         self.assertIn(b"</stream:stream>", self.transport.written)
         self.assertEqual(self.stream.unsent(), 0)
 
+    def test_spottedMeanwhile(self) -> None:
+        """What is looked out for counts, too, if it came while the login was being completed."""
+        seen: list[object] = []
+        hooks = SimpleNamespace(spotted=SimpleNamespace(notify=seen.append))
+        session = SimpleNamespace(end=lambda: None, received=None, host=SimpleNamespace(hooks=hooks))
+        self.stream.spotted = True
+        self.stream.established(session)  # type: ignore[arg-type]
+        self.assertEqual(seen, [session])
+
     def test_lost(self) -> None:
         """Nobody knows what arrived over a connection that broke."""
         self.stream.connectionLost()

@@ -440,6 +440,8 @@ class ClientStream(Stream):
         self.facts.add("bound")
         self._cancelDeadline()
         self.receive = session.received
+        if self.spotted:  # perhaps between the moment when the session was there and this one
+            session.host.hooks.spotted.notify(session)
 
     def waitFor(self, deferred: Deferred[Any]) -> None:
         """See L{IClientStream}."""
