@@ -198,6 +198,9 @@ class AuditTests(NamesCase):
         self.know("romeo", "paypal@example.org")
         self.know("juliet", "paypa1@example.org")
         self.assertEqual([each[0] for each in self.audit()], ["accounts"])
+        self.force("adm1n")
+        self.know("romeo", "adm1n@example.org")
+        self.assertEqual([each[0] for each in self.audit()], ["accounts", "account"])
 
     @spec("mission", "M8")
     def test_rooms(self) -> None:
@@ -376,7 +379,9 @@ class LineTests(NamesCase):
         self.assertRegex(output, r"example.org\nWHAT +HOW +WHY\naccounts +refuse +default\n")
         self.assertRegex(output, r"rooms.example.org \(rooms\)\n")
         self.assertRegex(output, r"languages +none: nothing is foreign")
-        self.assertRegex(output, r"protected besides +.*talks.example.net")
+        self.assertRegex(output, r"\nprotected \(default\): abuse, admin, ")
+        self.assertRegex(output, r"\nprotected, being domains of this server: .*\n?.*talks.example.net")
+        self.assertLessEqual(max(map(len, output.splitlines())), 100)
         self.assertEqual(len(json.loads(self.line("names", "policy", "--json").output)), 4)
 
 

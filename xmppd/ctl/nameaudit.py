@@ -192,15 +192,18 @@ class Audit:
                 byKey.setdefault(key, []).append(jid.bare)
             alike = await self._accountsLike(host, jid)
             verdict = names.judgeAddress(jid, alike, ())
-            found += odd("roster", owner, verdict)
+            if verdict.reasons and not await self._isAccount(jid):
+                found += odd("roster", owner, verdict)
         alikes = widest(frozenset(each) for each in byKey.values() if len(each) > 1)
         return [*(group("roster", owner, sorted(each)) for each in alikes), *found][:FINDINGS]
 
+    async def _isAccount(self, jid: JID) -> bool:
+        """Whether a contact has an account here, so that it is told of as that, once."""
+        home = self._server.hosts.get(jid.domain)
+        return home is not None and await home.accounts.get(jid.bare) is not None
+
     async def _accountsLike(self, host: Any, jid: JID) -> Sequence[str]:
-        """
-        The accounts that a contact looks like. Contacts who have an account here themselves are left out: those are
-        told of as accounts, once.
-        """
+        """The accounts that a contact looks like, without itself."""
         if jid.local is None or keysOf(jid.domain).isdisjoint(keysOf(host.domain)):
             return ()
         known = self._likenesses.get((host.domain, jid.bare))
@@ -210,8 +213,6 @@ class Audit:
             if jid.domain != host.domain:
                 same = await host.accounts.get(f"{jid.local}@{host.domain}")
                 known = known if same is None else (same.jid, *known)
-            elif known and await host.accounts.get(jid.bare) is not None:
-                known = ()
             self._likenesses[host.domain, jid.bare] = known
             if len(self._likenesses) > KNOWN:
                 self._likenesses.popitem(last=False)

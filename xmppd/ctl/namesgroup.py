@@ -17,6 +17,7 @@ import click
 
 from xmppd.ctl.exits import EX_CONFIG, EX_DATAERR, EX_NOPERM, EX_UNAVAILABLE
 from xmppd.ctl.line import Commands, Target, asJSON, show
+from xmppd.ctl.streamsgroup import wrapped
 from xmppd.ctl.tables import cell, table
 
 if TYPE_CHECKING:
@@ -323,15 +324,20 @@ def policy(target: Target, host: str | None, asJSON: bool) -> None:
 
 
 def policyText(item: Mapping[str, Any]) -> str:
-    """What holds in a domain, for people."""
-    rows = [(key, valueText(key, each["value"]), each["why"]) for key, each in item["values"].items()]
-    rows.append(("protected besides", ", ".join(item["domains"]), "the domains of this server"))
-    title = item["domain"] if item["kind"] == "host" else f"{item['domain']} ({item['kind']})"
-    return f"{cell(title)}\n" + table(("WHAT", "HOW", "WHY"), rows)
+    """What holds in a domain, for people: a table, and the lists below it."""
+    values = item["values"]
+    lists = [key for key, each in values.items() if isinstance(each["value"], list) and each["value"]]
+    rows = [(key, valueText(key, each["value"]), each["why"]) for key, each in values.items() if key not in lists]
+    lines = [cell(item["domain"] if item["kind"] == "host" else f"{item['domain']} ({item['kind']})")]
+    lines += table(("WHAT", "HOW", "WHY"), rows).splitlines()
+    for key in lists:
+        lines += wrapped(cell(f"{key} ({values[key]['why']}): {', '.join(values[key]['value'])}"), "")
+    lines += wrapped(cell(f"protected, being domains of this server: {', '.join(item['domains'])}"), "")
+    return "\n".join(lines)
 
 
 def valueText(key: str, value: Any) -> Any:
     """A value of the configuration, for people."""
     if key == "languages" and not value:
         return "none: nothing is foreign"
-    return (", ".join(value) or "nothing") if isinstance(value, list) else value
+    return value or "nothing" if isinstance(value, list) else value
