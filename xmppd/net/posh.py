@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -56,9 +56,24 @@ NOTHING_SECONDS: Final = 300.0
 """For how long it is kept that there is nothing."""
 
 
+NAT64: Final = ip_network("64:ff9b::/96")
+COMPATIBLE: Final = ip_network("::/96")
+LOCAL_NAT64: Final = ip_network("64:ff9b:1::/48")
+"""Addresses of IPv6 behind which there are some of IPv4 (RFC 6052, RFC 4291 section 2.5.5.1, RFC 8215)."""
+
+
 def isPublic(address: str) -> bool:
-    """Whether an address is on the public Internet."""
-    return ip_address(address).is_global and not ip_address(address).is_multicast
+    """Whether an address is on the public Internet; of one that stands for another of IPv4, whether that one is."""
+    found = ip_address(address)
+    if isinstance(found, IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if found in NAT64 or found in COMPATIBLE:
+            inner = IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            found = inner
+        elif found in LOCAL_NAT64 or found.is_site_local:
+            return False
+    return found.is_global and not found.is_multicast
 
 
 class Places:
