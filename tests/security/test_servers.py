@@ -64,20 +64,31 @@ class StrangerTests(ServersCase):
     @spec("RFC 6120", "5.4.3.3")
     @spec("mission", "T1", "T2")
     def test_injection(self) -> None:
-        """What was sent behind C{<starttls/>} never acts."""
-        for injected in (FORGED, KEY, header(), "</stream:stream>"):
+        """Who sends something behind C{<starttls/>} may be somebody in between: nothing of it acts, and that is the end."""
+        for injected in (FORGED, KEY, header(), "</stream:stream>", "<mess", "\x16\x03\x01"):
             client = self.stranger()
             client.send(header())
             client.send(STARTTLS + injected)
-            client.take()
-            client.shakeHands()
-            client.send(header())
             self.wait(12)
-            (features,) = client.take()
-            self.assertNotIn(f"{{{ns.SASL}}}mechanisms", [each.tag for each in features])
+            self.assertTrue(client.eof, injected)
+            self.assertTrue(client.raw.endswith(f"<proceed xmlns='{ns.TLS}'/>".encode()), client.raw[-200:])
             self.nothing()
-            client.send(FORGED)
-            self.assertClosed(client, "not-authorized")
+
+    @spec("RFC 6120", "5.4.3.3")
+    @spec("mission", "T1", "T2")
+    def test_space(self) -> None:
+        """White space there is no harm, and nobody's proof of anything."""
+        client = self.stranger()
+        client.send(header())
+        client.send(STARTTLS + "\n")
+        client.take()
+        client.shakeHands()
+        client.send(header())
+        self.wait(12)
+        (features,) = client.take()
+        self.assertNotIn(f"{{{ns.SASL}}}mechanisms", [each.tag for each in features])
+        client.send(FORGED)
+        self.assertClosed(client, "not-authorized")
         self.nothing()
 
     @spec("mission", "T2")
@@ -153,7 +164,9 @@ class StrangerTests(ServersCase):
         client = self.secured()
         self.wait(12)
         client.take()
-        client.send("".join(f"<db:result from='d{number}.example' to='example.org'>k</db:result>" for number in range(300)))
+        client.send(
+            "".join(f"<db:result from='d{number}.example' to='example.org'>k</db:result>" for number in range(300))
+        )
         self.wait(39)
         self.assertEqual({each.get("type") for each in client.take()}, {"error"})
 
