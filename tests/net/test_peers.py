@@ -18,12 +18,13 @@ from tests.stream.peers import End
 from tests.trust.authority import Authority, curveKey, der
 from xmppd.config import parse
 from xmppd.ixmppd import TLSFacts
+from xmppd.net import peers
 from xmppd.net.peerpolicy import lasting, limitsOfServers, policiesOf
 from xmppd.net.peers import peerFacts
-from xmppd.net.resolver import NoService, Place, Target
+from xmppd.net.resolver import NoService, Place, Target, Withheld
 from xmppd.stream.incoming import IncomingStream
 from xmppd.stream.outgoing import OutgoingStream
-from xmppd.trust.dane import Security
+from xmppd.trust.dane import Endpoint, Security, TLSARecord
 from xmppd.trust.verdict import Prooftype, Verdict
 from xmppd.wire.errors import StanzaCondition
 
@@ -187,6 +188,61 @@ class VerifyTests(ServerCase):
         for shortcut in (True, False):
             asked = FakeAuthoritative(good if shortcut else b"", Security.SECURE)
             self.assertIs(self.verify(good, asked).prooftype, Prooftype.DIALBACK_DNSSEC)
+
+
+class WayBackTests(ServerCase):
+    """Whether what is for a domain may go over a stream that it has opened, with TLSA records that say who it is."""
+
+    def setUp(self) -> None:
+        more = '[s2s]\nresolver = "127.0.0.1:53"\n[s2s.connect]\n"here.example" = "192.0.2.7:5269"'
+        self.peers: Any = self.serve(tls=True, more=more, listen='s2s = ["tcp:5269"]').server.peers
+        self.peers._resolver = self
+        self.trusted = True
+        self.withheld = False
+        leaf = Authority("Encrypt Us").sign(curveKey(), [x509.DNSName("montague.example")])
+        self.certificate = der(leaf)
+        self.patch(peers, "shownOn", lambda stream: (self.certificate,))
+        self.record = TLSARecord.parse(b"\x03\x00\x00" + self.certificate)
+        self.tlsa = Security.SECURE
+
+    async def endpoints(self, domain: str) -> list[Endpoint]:
+        """See L{xmppd.net.resolver.Resolver}."""
+        if self.withheld:
+            raise Withheld("nobody answers")
+        place = (Security.SECURE, Security.SECURE, self.tlsa)
+        return [Endpoint("h.montague.example", 5269, *place, (self.record,) if self.record else ())]
+
+    def stop(self) -> None:
+        """See L{xmppd.net.resolver.Resolver}."""
+
+    def may(self, domain: str = "montague.example") -> bool:
+        """What is answered."""
+        stream = IncomingStream(End(), self.peers)
+        self.addCleanup(stream.connectionLost)
+        answer: bool = self.successResultOf(self.peers.mayAnswer(stream, domain))
+        return answer
+
+    @spec("RFC 7673", "3.4")
+    @spec("XEP-0288", "4")
+    @spec("mission", "T8")
+    def test_records(self) -> None:
+        """A certificate that fits, none that fits, and no records."""
+        self.assertTrue(self.may())
+        self.certificate = b"another"
+        self.assertFalse(self.may())
+        self.assertTrue(self.may("here.example"))
+        self.trusted = False
+        self.assertTrue(self.may())
+        self.trusted, self.record = True, None
+        self.assertTrue(self.may())
+
+    @spec("RFC 7673", "3.3")
+    def test_withheld(self) -> None:
+        """Where somebody may keep the records from us nothing goes there."""
+        self.tlsa, self.record = Security.FAILED, None
+        self.assertFalse(self.may())
+        self.withheld = True
+        self.assertFalse(self.may())
 
 
 class AgainTests(ServerCase):

@@ -65,7 +65,6 @@ class RidingTests(TestCase):
         assert self.bank.peers is not None
         self.bank.peers.secret = b"what keys are made of"  # those that count don't come out alike here
         self.ours = await self.start(OURS, (EVIL, self.evil), (BANK, self.bank))
-        self.patch(self.peers._resolver, "endpoints", self.endpoints)
         self.ours.router.route(build("message", {"from": f"a@{OURS}", "to": f"b@{EVIL}"}))
         self.stream = cast(OutgoingStream, await self.found(self.ours, OutgoingStream))
         self.far = cast(IncomingStream, await self.found(self.evil, IncomingStream))
@@ -82,6 +81,8 @@ class RidingTests(TestCase):
         lines = "\n".join(f'"{name}" = "tls:127.0.0.1:{port}"' for name, port in ports)
         text = CONFIGURATION.replace("OWN", domain).replace("ROUTES", lines)
         server = Server(parse(text, str(self.folder / "xmppd.toml")), reactor, MemoryStore(), CountingEntropy())
+        assert server.peers is not None
+        self.patch(server.peers._resolver, "endpoints", self.endpoints)
         server.service.startService()
         await server.service.started
         self.addCleanup(server.service.stopService)

@@ -48,6 +48,7 @@ class FakePremises:
     One server around its streams.
 
     @ivar verdicts: what the certificate of a peer is worth, by domain.
+    @ivar mayAnswerThere: what L{mayAnswer} answers.
     @ivar answers: what L{verify} answers, by remote domain: True, False or a StanzaError; L{DIALBACK} by default.
     """
 
@@ -64,6 +65,7 @@ class FakePremises:
         self.otherwise = NOTHING
         self.answers: dict[str, Any] = {}
         self.asked: list[tuple[str, str, str, str]] = []
+        self.mayAnswerThere = True
         self.proving: Deferred[Any] | None = None
         self.failures = 0
         self.heard: list[tuple[str, str]] = []
@@ -94,6 +96,10 @@ class FakePremises:
         if self.proving is not None:
             return self.proving
         return succeed(self.verdicts.get(remote, self.otherwise))
+
+    def mayAnswer(self, stream: ServerStream, remote: str) -> Deferred[bool]:
+        """See Premises."""
+        return succeed(self.mayAnswerThere)
 
     def key(self, receiving: str, originating: str, id: str) -> str:
         """See Premises."""

@@ -177,6 +177,22 @@ class PairTests(SynchronousTestCase):
         pair.pump()
         self.assertEqual([each.to for each in pair.us.stanzas], [f"romeo@{OURS}"])
 
+    @spec("XEP-0288", "2.2", "4")
+    def test_bidiElsewhere(self) -> None:
+        """Who has proved itself is heard; what is for it goes another way if it mustn't go there."""
+        for external in (True, False):
+            pair = self.pair()
+            pair.us.bidi = pair.them.bidi = True
+            pair.them.mayAnswerThere = False
+            if external:
+                pair.them.verdicts[OURS] = PKIX
+            else:
+                pair.them.answers[OURS] = True
+            pair.connect()
+            self.assertEqual(pair.authorise(), [None])
+            self.assertEqual((pair.them.heard, pair.them.spoken), ([(THEIRS, OURS)], []))
+            self.assertEqual(pair.us.spoken, [(OURS, THEIRS)])
+
     @spec("XEP-0288", "2.2")
     def test_bidiPiggyback(self) -> None:
         """The receiving server has another of its domains proved on the same stream."""

@@ -271,6 +271,28 @@ class Peers:
             proofs.append(self._led(transport, connection is not None, remote))
         return proofs
 
+    def mayAnswer(self, stream: ServerStream, remote: str) -> Deferred[bool]:
+        """See L{xmppd.stream.s2s.Premises}."""
+        return Deferred.fromCoroutine(self._mayAnswer(stream, remote))
+
+    async def _mayAnswer(self, stream: ServerStream, remote: str) -> bool:
+        """
+        What comes from a domain may be taken though its TLSA records say otherwise; what is for it has to go to the
+        server that they name, as it would if we had called (RFC 7673 section 3).
+        """
+        wanted = self.policies.of(remote).prooftypes & DANE_PROOFTYPES
+        if remote in self.routes or not wanted or not self._resolver.trusted:
+            return True
+        endpoints = await self._limited(self._resolver.endpoints(remote), None)
+        proof = proveDANE(remote, endpoints or (), shownOn(stream), self.clock.seconds(), outgoing=True)
+        may = endpoints is not None and not proof.vetoes and all(each.mayConnect for each in endpoints)
+        if not may:
+            reason = str(proof) if proof.vetoes else "the DNS doesn't say which server may have it"
+            log.warn(
+                "s2s one way: nothing for {remote} goes there: {reason}", remote=remote, reason=reason, stream=stream.id
+            )
+        return may
+
     async def _limited(self, work: Any, otherwise: Any) -> Any:
         """What a coroutine answers, unless that takes too long."""
         deferred: Deferred[Any] = Deferred.fromCoroutine(work)

@@ -48,6 +48,10 @@ class NoService(Exception):
     """There is nothing to connect to; says why, for people."""
 
 
+class Withheld(NoService):
+    """It may be that there is something: the DNS doesn't answer, or its answer can't be true."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
@@ -296,7 +300,7 @@ class Resolver:
             raise NoService(f"{domain} says that it has no server for XMPP")
         if plain.failed and self.trusted:
             # Somebody could keep the records from us, and they might say more than where to go (RFC 7673 section 3.1).
-            raise NoService(f"the DNS doesn't say where the server of {domain} is: {plain.problem}")
+            raise Withheld(f"the DNS doesn't say where the server of {domain} is: {plain.problem}")
         # RFC 6120 section 3.2.1: only if there is no word about it at all.
         return [Target(name, PORT, False, plain.security, plain.until)]
 
@@ -323,8 +327,11 @@ class Resolver:
             for answer in (six, four)
             for record in answer.records[place : place + 1]
         ]
+        problem = six.problem or four.problem
+        if not found and problem:
+            raise Withheld(problem)
         if not found:
-            raise NoService(six.problem or four.problem or f"{target.host} has no address")
+            raise NoService(f"{target.host} has no address")
         return found
 
     async def endpoint(self, place: Place) -> Endpoint:
@@ -351,15 +358,29 @@ class Resolver:
         )
 
     async def endpoints(self, domain: str) -> list[Endpoint]:
-        """What the DNS says of all places of a domain; nothing if it has none."""
+        """
+        What the DNS says of all places of a domain; nothing if it has none.
+
+        @raise Withheld: the DNS doesn't say where they are, or whether there are any.
+        """
         try:
-            found = []
-            for target in (await self.targets(domain))[:ADDRESSES]:
-                places = await self.places(target)
-                found.append(await self.endpoint(places[0]))
-            return found
+            targets = await self.targets(domain)
+        except Withheld:
+            raise
         except NoService:
             return []
+        found: list[Endpoint] = []
+        problem: NoService | None = None
+        for target in targets[:ADDRESSES]:
+            try:
+                places = await self.places(target)
+            except NoService as error:
+                problem = error
+            else:
+                found.append(await self.endpoint(places[0]))
+        if not found and isinstance(problem, Withheld):
+            raise problem
+        return found
 
 
 _CODES: Final = {dns.EFORMAT: "format error", dns.ESERVER: "server failure", dns.EREFUSED: "refused"}

@@ -196,8 +196,8 @@ class Dialback:
         if stream.closed:
             return None
         if verdict.authenticated:
-            self._hear(local, remote, verdict)
-        elif not stream.premises.mayDialBack(remote):
+            return self._hear(local, remote, verdict)
+        if not stream.premises.mayDialBack(remote):
             self._verifying.discard((remote, local))
             log.info("s2s not heard: {verdict}", verdict=verdict.summary(), stream=stream.id)
             self._refuse(local, remote, StanzaCondition.NOT_AUTHORIZED)
@@ -208,14 +208,14 @@ class Dialback:
             return asked.addCallback(self._verified, local, remote)
         return None
 
-    def _verified(self, verdict: Verdict, local: str, remote: str) -> None:
+    def _verified(self, verdict: Verdict, local: str, remote: str) -> Deferred[None] | None:
         """The authoritative server has spoken."""
         if self._stream.closed:
-            return
+            return None
         if verdict.accepted:
-            self._hear(local, remote, verdict)
-        else:
-            self._invalid(local, remote)
+            return self._hear(local, remote, verdict)
+        self._invalid(local, remote)
+        return None
 
     def _invalid(self, local: str, remote: str) -> None:
         """The key is wrong: somebody else's, or its sender is set up wrongly (section 2.2.1)."""
@@ -236,17 +236,29 @@ class Dialback:
             self._result(local, remote, "invalid")
             stream.close()
 
-    def _hear(self, local: str, remote: str, verdict: Verdict) -> None:
+    def _hear(self, local: str, remote: str, verdict: Verdict) -> Deferred[None] | None:
+        """A pair is proved; what is for that domain goes the same way if both sides want that, and it may."""
+        stream = self._stream
+        if len(stream.heard) >= PAIRS:
+            self._verifying.discard((remote, local))
+            self._refuse(local, remote, StanzaCondition.RESOURCE_CONSTRAINT)
+            return None
+        if stream.bidi and (local, remote) not in stream.spoken:
+            asked = stream.premises.mayAnswer(stream, remote)
+            return asked.addCallback(self._answers, local, remote, verdict)
+        self._answers(False, local, remote, verdict)
+        return None
+
+    def _answers(self, speaks: bool, local: str, remote: str, verdict: Verdict) -> None:
         stream = self._stream
         self._verifying.discard((remote, local))
-        if len(stream.heard) >= PAIRS:
-            self._refuse(local, remote, StanzaCondition.RESOURCE_CONSTRAINT)
+        if stream.closed:
             return
         stream.mechanism = stream.mechanism or "dialback"
         stream.verdict = stream.verdict if stream.verdict is not None and stream.verdict.accepted else verdict
         self._result(local, remote, "valid")
         stream.nowHears(local, remote, verdict)
-        if stream.bidi and (local, remote) not in stream.spoken:
+        if speaks and (local, remote) not in stream.spoken:
             stream.nowSpeaks(local, remote)
 
     def _unsettled(self, failure: Failure, local: str, remote: str) -> None:

@@ -71,10 +71,10 @@ class IncomingStream(ServerStream):
         if event.version < VERSION:
             raise StreamError(StreamCondition.UNSUPPORTED_VERSION, "XMPP 1.0 is spoken here.")
         self.receive = self._negotiate
-        if self.authenticated:
+        if self.authenticated and self.bidi:
+            self.waitFor(self.premises.mayAnswer(self, remote).addCallback(self._answers))
+        elif self.authenticated:
             self._advertise()
-            if self.bidi:
-                self.nowSpeaks(local, remote)
         elif self.tls is not None and remote:
             self.waitFor(self.premises.prove(self, remote).addCallback(self._judged))
         else:
@@ -115,6 +115,15 @@ class IncomingStream(ServerStream):
         if not self.closed:
             self.verdict = verdict
             self._advertise()
+
+    def _answers(self, may: bool) -> None:
+        """It is known whether the stream may be used in both directions, as the peer wants."""
+        if self.closed:
+            return
+        self.bidi = may
+        self._advertise()
+        if may:
+            self.nowSpeaks(self.local, self.remote)
 
     def _advertise(self) -> None:
         """Send what can be negotiated now (RFC 6120 section 4.3.2)."""

@@ -133,6 +133,12 @@ class Premises(Protocol):
         Fails with StanzaError: it could not be asked, or did not say.
         """
 
+    def mayAnswer(self, stream: ServerStream, remote: str) -> Deferred[bool]:
+        """
+        Whether what is for a domain may go over a stream on which we weren't led to it, but on which it has proved
+        itself (XEP-0288). Doesn't fail.
+        """
+
     def mayAuthenticate(self, address: str) -> bool:
         """Whether there were few enough failed proofs from an address lately."""
 
