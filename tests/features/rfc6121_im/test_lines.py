@@ -100,6 +100,15 @@ class InboundTests(LinesTestCase):
         self.assertEqual(self.came(), ["subscribe"])
         self.clean()
 
+    def test_nobody(self) -> None:
+        """What the account answers itself, without saying who it is, doesn't wait."""
+        self.subscribe()
+        self.juliet.deliver(fromBytes(f"<iq type='result' id='own' to='{BALCONY}'/>".encode()))
+        self.assertEqual(self.came(), ["result"])
+        self.proceed()
+        self.assertEqual(self.came(), ["subscribe"])
+        self.clean()
+
     def test_resources(self) -> None:
         """The sender's resource makes no difference."""
         self.subscribe(sender=NURSE + "/one")

@@ -182,8 +182,8 @@ class Lines:
 
 
 def bareSender(stanza: Stanza) -> str:
-    """The bare JID of who has sent a stanza."""
+    """The bare JID of who has sent a stanza; empty for what an account answers itself, which needs no C{from}."""
     try:
-        return parse(stanza.attrs["from"]).bare
+        return parse(stanza.attrs.get("from", "")).bare
     except JIDMalformed:
         return ""
