@@ -11,11 +11,12 @@ the certificate, and what the DNS says.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,6 +42,7 @@ from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback, 
 from xmppd.trust.pkix import presentedChain, provePKIX
 from xmppd.trust.posh import provePOSH
 from xmppd.trust.verdict import DANE_PROOFTYPES, Proof, Prooftype, Verdict, decide, held
+from xmppd.wire.addresses import counted
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.stanza import Stanza
 
@@ -51,6 +53,12 @@ CONNECT_SECONDS: Final = 15
 
 OPENING: Final = 500
 """To how many pairs of domains streams may be on their way at a time; strangers can ask for them, by dialback."""
+
+VERIFYING: Final = 250
+"""How many keys may be verified at a time, so that strangers leave room for what is sent from here."""
+
+VERIFYING_FROM: Final = 50
+"""How many of them from one address."""
 
 SWEEP_SECONDS: Final = 10
 """How often streams are looked at for silence."""
@@ -140,6 +148,7 @@ class Peers:
         self._admission = admission
         self._turns = turns
         self._outgoing: dict[tuple[str, str], OutgoingStream] = {}
+        self._verifying: Counter[str] = Counter()
         self._opening: dict[tuple[str, str], list[Deferred[OutgoingStream]]] = {}
         self._stopping = False
         self._renewal = Renewal(self.proveAgain)
@@ -324,7 +333,17 @@ class Peers:
 
     def verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Deferred[Any]:
         """See L{xmppd.stream.s2s.Premises}."""
-        return Deferred.fromCoroutine(self._verify(stream, local, remote, id, key))
+        source = counted(stream.address)
+        if self._verifying.total() >= VERIFYING or self._verifying[source] >= VERIFYING_FROM:
+            return fail(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "Too many keys are being verified."))
+        self._verifying[source] += 1
+
+        def done(result: Any) -> Any:
+            self._verifying[source] -= 1
+            self._verifying += Counter()  # forgets who has none
+            return result
+
+        return Deferred.fromCoroutine(self._verify(stream, local, remote, id, key)).addBoth(done)
 
     async def _verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Verdict:
         asked = await self._verifier(stream, local, remote)
