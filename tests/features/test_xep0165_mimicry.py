@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
@@ -12,7 +14,7 @@ from tests.marks import spec
 from tests.server import ServerCase, TestClient
 from xmppd.config import HostConfig
 from xmppd.features import rfc6121_im, xep0076_evil, xep0165_mimicry
-from xmppd.features.xep0165_mimicry import meeting, telling
+from xmppd.features.xep0165_mimicry import contacts, meeting, telling
 from xmppd.features.xep0165_mimicry.languages import NODE
 from xmppd.features.xep0165_mimicry.meeting import introduced
 from xmppd.features.xep0165_mimicry.telling import WARNING, sentences, visible
@@ -101,8 +103,7 @@ class StrangerTests(MeetingCase):
     def test_once(self) -> None:
         """Each message is marked, but the person told once; and nothing is read again."""
         self.arrive("paypa1@jabber.org/x")
-        asked = self.patch(self.host.rosters, "get", lambda account: fail(AssertionError("asked again")))
-        self.assertIsNotNone(asked)
+        self.patch(self.host.rosters, "since", lambda account, version: fail(AssertionError("asked again")))
         for to in (USER, SESSION, USER + "/gone"):
             got = self.arrive("paypa1@jabber.org/y", to, attributes="type='chat'")
             self.assertEqual((len(self.warnings(got)), self.headlines(got)), (1, []), to)
@@ -241,13 +242,49 @@ class StrangerTests(MeetingCase):
         self.host.hooks.removed.notify(USER)
         self.assertEqual((len(meetings._known), len(meetings._parties)), (0, 0))
 
+    def test_contactsLater(self) -> None:
+        """Who has written before there was anybody to be mistaken for is looked at again when there is."""
+        for _ in range(2):
+            self.assertEqual(self.warnings(self.arrive("1isa@jabber.org/x")), [None])
+        self.rig.send(self.session, b"<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='lisa@jabber.org' name='Lisa'/></query></iq>")
+        self.stream.take()
+        got = self.arrive("1isa@jabber.org/x")
+        self.assertEqual((len(self.headlines(got)), [each["like"] for each in self.warnings(got) if each]), (1, [["lisa@jabber.org"]]))
+
+    def test_notForEver(self) -> None:
+        """What was found holds for an hour, and as long as the configuration; nobody is told twice."""
+        self.arrive("paypa1@jabber.org/x")
+        asked, since = [], self.host.rosters.since
+        self.patch(self.host.rosters, "since", lambda *arguments: asked.append(arguments) or since(*arguments))
+        self.arrive("paypa1@jabber.org/x")
+        self.assertEqual(asked, [])
+        self.rig.clock.advance(meeting.FRESH)
+        got = self.arrive("paypa1@jabber.org/x")
+        self.assertEqual((len(asked), len([each for each in got if self.warning(each)]), self.headlines(got)), (1, 1, []))
+        self.host.reconfigure(replace(self.host.config, names=NamesConfig(met="refuse")), self.host.limits)
+        self.patch(type(self.rig.router), "bounce", lambda router, stanza, error: None)
+        self.assertEqual((self.arrive("paypa1@jabber.org/x"), len(asked)), ([], 2))
+
+    def test_resources(self) -> None:
+        """Somebody in the roster with a resource, as gateways are, isn't mistaken for another."""
+        self.host.rosters.put(USER, RosterItem("gateway.example.net/registered"))
+        self.assertEqual(self.warnings(self.arrive("gateway.example.net")), [None])
+        self.assertEqual(self.warnings(self.arrive("gateway.example.net/x")), [None])
+
+    def test_occupants(self) -> None:
+        """Private messages in rooms elsewhere introduce nobody, and aren't looked at each time."""
+        content = f"<body>x</body><x xmlns='{ns.MUC_USER}'/>"
+        self.arrive("room@rooms.example.net/nick", content=content, attributes="type='chat'")
+        self.patch(self.host.rosters, "since", lambda account, version: fail(AssertionError("asked again")))
+        self.assertEqual(len(self.arrive("room@rooms.example.net/nick", content=content, attributes="type='chat'")), 1)
+
     def test_bounds(self) -> None:
         """What is remembered has an end."""
         self.patch(meeting, "KNOWN", 3)
         for number in range(5):
             self.arrive(f"x{number}@montague.example/x")
         meetings = self.host.hooks.door.refuse[0].__self__
-        self.assertEqual((len(meetings._known), sum(meetings._parties.values())), (3, 6))
+        self.assertEqual((len(meetings._known), sum(map(len, meetings._parties.values()))), (3, 6))
 
 
 @spec("mission", "M2")
@@ -257,10 +294,10 @@ class WaitingTests(MeetingCase):
     def setUp(self) -> None:
         super().setUp()
         self.asked: list[Deferred[Any]] = []
-        self.real = self.host.rosters.get
-        self.patch(self.host.rosters, "get", self.ask)
+        self.real = self.host.rosters.since
+        self.patch(self.host.rosters, "since", self.ask)
 
-    def ask(self, account: str) -> Deferred[Any]:
+    def ask(self, account: str, version: int) -> Deferred[Any]:
         """The database is slow."""
         self.asked.append(Deferred())
         return self.asked[-1]
@@ -268,7 +305,7 @@ class WaitingTests(MeetingCase):
     def proceed(self) -> list[Stanza]:
         """The database answers."""
         while self.asked:
-            self.real(USER).addCallback(self.asked.pop(0).callback)
+            self.real(USER, 0).addCallback(self.asked.pop(0).callback)
         return self.stream.take()
 
     def test_order(self) -> None:
@@ -312,6 +349,58 @@ class WaitingTests(MeetingCase):
         meetings = self.host.hooks.door.refuse[0].__self__
         self.assertEqual((meetings._octets, dict(meetings._domains), meetings._waiting), (0, {}, {}))
 
+    def test_fullDomain(self) -> None:
+        """No domain has all the room, unless it is the host's own."""
+        self.patch(meeting, "OCTETS_OF_DOMAIN", 1000)
+        self.patch(meeting, "PAIRS_OF_DOMAIN", 1)
+        bounced: list[str] = []
+        self.patch(type(self.rig.router), "bounce", lambda router, stanza, error: bounced.append(stanza.sender))
+        content = f"<body>{'x' * 800}</body>"
+        for sender in ("a@b.example", "a@b.example", "a@c.example"):
+            self.arrive(sender, content=content)
+        for sender in ("romeo@example.org/x", "tybalt@example.org/x"):
+            session, _ = self.rig.bind(sender)
+            self.rig.send(session, f"<message to='{USER}'/>".encode())
+        self.assertEqual((bounced, len(self.asked)), (["a@b.example"], 1))
+        self.assertEqual(len(self.proceed()), 4)
+        meetings = self.host.hooks.door.refuse[0].__self__
+        self.assertEqual((meetings._octets, dict(meetings._load)), (0, {}))
+
+    def test_clientsAreNotRead(self) -> None:
+        """What a client of the host sends next, to whatever address, doesn't come before what waits."""
+        romeo, stream = self.rig.bind("romeo@example.org/x")
+        self.rig.send(romeo, f"<message to='{USER}'/>".encode())
+        (waits,) = stream.waits
+        self.assertNoResult(waits)
+        self.assertEqual(len(self.proceed()), 1)
+        self.successResultOf(waits)
+        self.rig.send(romeo, f"<message to='{USER}'/>".encode())
+        self.assertEqual((len(self.stream.take()), len(stream.waits)), (1, 1))
+
+    def test_mistake(self) -> None:
+        """If something goes wrong on its way, nobody waits for it for ever, and what comes behind is answered."""
+        bounced: list[Any] = []
+        self.patch(type(self.rig.router), "bounce", lambda router, stanza, error: bounced.append(stanza.sender))
+        stanza = fromBytes(f"<message from='romeo@montague.example/x' to='{USER}'><body>x</body></message>".encode())
+        stanza.promise = []
+        self.rig.router.route(stanza)
+        (promised,) = stanza.promise
+        self.arrive("romeo@montague.example/x")
+        with mock.patch.object(self.rig.router, "table", None):
+            self.proceed()
+        self.successResultOf(promised)
+        self.assertEqual((len(self.flushLoggedErrors(AttributeError)), bounced), (1, ["romeo@montague.example/x"]))
+        meetings = self.host.hooks.door.refuse[0].__self__
+        self.assertEqual((meetings._waiting, meetings._octets, meetings._looking), ({}, 0, set()))
+
+    def test_stopping(self) -> None:
+        """The server goes on with what waits before it closes the database."""
+        self.arrive("romeo@montague.example/x")
+        (stopping,) = [each() for each in self.host.hooks.stopping.observe if "Meetings" in repr(each)]
+        self.assertNoResult(stopping)
+        self.assertEqual(len(self.proceed()), 1)
+        self.successResultOf(stopping)
+
     def test_unavailable(self) -> None:
         """Without the database nobody gets through unseen."""
         bounced: list[Any] = []
@@ -325,12 +414,50 @@ class WaitingTests(MeetingCase):
 
     def test_manyContacts(self) -> None:
         """A long roster is compared in several turns."""
-        for number in range(meeting.BATCH + 1):
+        for number in range(contacts.BATCH + 1):
             self.host.rosters.put(USER, RosterItem(f"x{number}@example.net"))
         self.arrive("paypa1@jabber.org")
         self.assertEqual(self.proceed(), [])
         self.rig.clock.advance(0)
         self.assertEqual(len(self.warnings(self.stream.take())), 1)
+
+
+class RostersTests(MeetingCase):
+    """Rosters are read once, and what has changed since."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.rosters = contacts.Rosters(self.host)
+
+    def alike(self, jid: str) -> list[str]:
+        """Whom an address looks like just now."""
+        return self.successResultOf(Deferred.fromCoroutine(self.rosters.of(USER))).alike(parse(jid))
+
+    def test_changes(self) -> None:
+        """Whoever comes, goes, or comes back."""
+        asked, since = [], self.host.rosters.since
+        self.patch(self.host.rosters, "since", lambda *arguments: asked.append(arguments[1]) or since(*arguments))
+        self.assertEqual(self.alike("paypa1@jabber.org"), [PAYPAL])
+        self.host.rosters.put(USER, RosterItem("paypa1@jabber.org/x", name="y"))
+        self.host.rosters.put(USER, RosterItem("p\u0430ypal@jabber.org"))
+        self.assertEqual(self.alike("paypa1@jabber.org"), [PAYPAL, "p\u0430ypal@jabber.org"])
+        self.host.rosters.delete(USER, PAYPAL)
+        self.host.rosters.delete(USER, STPETER)
+        self.assertEqual(self.alike("paypa1@jabber.org"), ["p\u0430ypal@jabber.org"])
+        self.assertEqual(self.alike(CHEROKEE), [])
+        self.host.rosters.put(USER, RosterItem(PAYPAL))
+        self.assertEqual(self.alike("paypa1@jabber.org"), [PAYPAL, "p\u0430ypal@jabber.org"])
+        self.assertEqual((asked[0], all(asked[1:])), (0, True))
+
+    def test_bounds(self) -> None:
+        """Those that weren't needed for longest are forgotten; none is kept of which half is known."""
+        self.patch(contacts, "KEPT", 30)
+        for number in range(5):
+            self.successResultOf(Deferred.fromCoroutine(self.rosters.of(f"x{number}@example.org")))
+        self.assertEqual((list(self.rosters._kept), self.rosters._count), (["x2@example.org", "x3@example.org", "x4@example.org"], 30))
+        self.patch(self.host.rosters, "since", lambda account, version: fail(StoreUnavailable("x")))
+        self.failureResultOf(Deferred.fromCoroutine(self.rosters.of("x2@example.org")), StoreUnavailable)
+        self.assertEqual((list(self.rosters._kept), self.rosters._count), (["x3@example.org", "x4@example.org"], 20))
 
 
 @spec("mission", "M2")

@@ -3,7 +3,8 @@ Best practices to discourage JID mimicking (XEP-0165), where names are met: what
 first time, ask to subscribe, or invite somebody. Where names are made (accounts, rooms, nicknames) those ask who make
 them (L{xmppd.ixmppd.INames}); what the configuration says about both is in C{[host."DOMAIN".names]}.
 
- - L{meeting<xmppd.features.xep0165_mimicry.meeting>}: stanzas of strangers wait until they have been looked at;
+ - L{meeting<xmppd.features.xep0165_mimicry.meeting>}: stanzas of strangers wait until they have been looked at, and
+   compared with L{contacts<xmppd.features.xep0165_mimicry.contacts>};
  - L{telling<xmppd.features.xep0165_mimicry.telling>}: how a person gets to know of it;
  - L{languages<xmppd.features.xep0165_mimicry.languages>}: what a user can read (section 2.1);
  - L{petnames<xmppd.features.xep0165_mimicry.petnames>}: handles, keys and recommendations (sections 2.2 to 2.5), with
@@ -59,6 +60,7 @@ def join(host: IHost) -> None:
     hooks.removed.addObserver(meetings.removed)
     hooks.removed.addObserver(languages.removed)
     hooks.naming.addRefusal(petnames.naming)
+    hooks.naming.addRefusal(meetings.naming)  # refuses nothing
     hooks.meeting.addObserver(petnames.meeting)
     hooks.bound.addObserver(petnames.bound)
     hooks.resumed.addObserver(petnames.bound)

@@ -3,8 +3,9 @@ Strangers are met: who writes for the first time, asks to subscribe, or invites 
 
 Theory of operation. What a stanza says of whom is compared with what its recipient knows, which is in the database.
 So the first stanza of each pair of recipient and sender waits, and what comes after it waits behind; when all is read
-they go on, marked if there is something to be said. The outcome is remembered, so that the next stanza of the pair
-costs one look into a dictionary. Requests to subscribe are looked at each time, since they are rare and carry keys and
+they go on, marked if there is something to be said. The outcome is remembered for a while, so that the next stanza
+of the pair costs one look into a dictionary. A client of this server is simply not read while what it has sent waits.
+Requests to subscribe are looked at each time, since they are rare and carry keys and
 nicknames that are looked at with them (C{hooks.meeting}).
 
 Stanzas pass here at the door of the host (what is for accounts) and when they arrive from other servers. What one
@@ -24,19 +25,19 @@ from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xmppd.features.xep0165_mimicry.contacts import Contacts, Rosters
 from xmppd.features.xep0165_mimicry.languages import Languages
 from xmppd.features.xep0165_mimicry.telling import NAME, WARNING, WARNINGS, Headlines, attach
 from xmppd.hooks import Unanswered
 from xmppd.ixmppd import IHost, ISession, Meeting, NameVerdict, StoreUnavailable
-from xmppd.naming import ALLOW, WARN
+from xmppd.naming import ALLOW, WARN, NamesConfig
 from xmppd.wire import ns
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID, JIDMalformed, parse
-from xmppd.wire.lookalikes import addressKeys, keysOf
+from xmppd.wire.lookalikes import keysOf
 from xmppd.wire.stanza import Stanza
 
 log = Logger(namespace="xmppd.names")
@@ -44,23 +45,26 @@ log = Logger(namespace="xmppd.names")
 KNOWN: Final = 20_000
 """Of how many pairs the outcome is remembered."""
 
+FRESH: Final = 3600.0
+"""How long it holds, in seconds: whom the recipient knows and can read changes."""
+
 WAITING: Final = 2000
 """How many stanzas of a pair may wait: as many as come while a database answers, from somebody who doesn't pause."""
 
 WAITING_OCTETS: Final = 16 << 20
 """How much may wait in all."""
 
+OCTETS_OF_DOMAIN: Final = 4 << 20
+"""How much of it from one domain."""
+
 PAIRS: Final = 1000
 """How many pairs may be looked at at a time."""
 
 PAIRS_OF_DOMAIN: Final = 250
-"""How many of them with senders of one domain, so that there is room for others."""
+"""How many of them with senders of one other domain, so that there is room for others."""
 
 INTRODUCED: Final = 10
 """How many addresses of one stanza are looked at."""
-
-BATCH: Final = 500
-"""How many contacts are compared in one turn of the reactor."""
 
 DOUBLES: Final = 100_000
 """How many accounts with look-alikes are remembered."""
@@ -87,6 +91,9 @@ REFUSED: Final = StanzaError(StanzaCondition.POLICY_VIOLATION, "This address can
 Pair = tuple[str, str]
 Outcome = tuple[NameVerdict, ...]
 """What to say of a stanza; empty if nothing."""
+
+Held = tuple[Stanza, Deferred[None] | None]
+"""What waits, and what fires when it has gone on."""
 
 
 def introduced(stanza: Stanza) -> list[JID]:
@@ -118,11 +125,14 @@ class Meetings:
         self._host = host
         self._languages = languages
         self._headlines = Headlines(host)
-        self._known: OrderedDict[Pair, Outcome] = OrderedDict()
+        self._rosters = Rosters(host)
+        self._known: OrderedDict[Pair, tuple[Outcome, float, NamesConfig]] = OrderedDict()
+        self._parties: dict[str, set[Pair]] = {}
         self._domains: Counter[str] = Counter()
+        self._load: Counter[str] = Counter()
         self._octets = 0
-        self._waiting: dict[Pair, list[tuple[Stanza, Deferred[None] | None]]] = {}
-        self._parties: Counter[str] = Counter()
+        self._waiting: dict[Pair, list[Held]] = {}
+        self._looking: set[Deferred[None]] = set()
         self._doubles: set[str] = set()
         self._passing: Stanza | None = None
         self._due: IDelayedCall | None = None
@@ -148,8 +158,8 @@ class Meetings:
         if kind == "message":
             if type not in SPEAKING:
                 return None
-            outcome = self._known.get(pair)
-            if outcome is not None and INTRODUCING.isdisjoint(stanza.childNames):
+            outcome = self._recall(pair)
+            if outcome is not None and not introduced(stanza):
                 return self._settle(stanza, pair, outcome) if outcome else None
         elif kind != "presence" or type != "subscribe":
             return None
@@ -211,10 +221,17 @@ class Meetings:
         """Find the accounts that look alike, when the index of names is complete. See C{hooks.starting}."""
         self._due = self._host.clock.callLater(SEARCH_SECONDS, self._search)
 
-    def stopping(self) -> None:
-        """See C{hooks.stopping}."""
+    def stopping(self) -> Deferred[None]:
+        """What waits goes on while the store is there. See C{hooks.stopping}."""
         if self._due is not None and self._due.active():
             self._due.cancel()
+        return Deferred.fromCoroutine(self._finish())
+
+    async def _finish(self) -> None:
+        while self._looking:
+            over: Deferred[None] = Deferred()
+            next(iter(self._looking)).addBoth(lambda _: over.callback(None))  # noqa: B023
+            await over
 
     def _search(self) -> None:
         Deferred.fromCoroutine(self._findDoubles()).addErrback(self._failed)
@@ -247,8 +264,16 @@ class Meetings:
     def removed(self, bare: str) -> None:
         """An account is gone; what was known of it doesn't hold for the next of that name. See C{hooks.removed}."""
         self._doubles.discard(bare)
-        for pair in [pair for pair in self._known if bare in pair] if bare in self._parties else ():
+        self._rosters.forget(bare)
+        for pair in tuple(self._parties.get(bare, ())):
             self._forget(pair)
+
+    def naming(self, account: str, *about: object) -> None:
+        """Whoever gets another contact may have to be warned of those who look like it. See C{hooks.naming}."""
+        for pair in self._parties.get(account, ()):
+            if pair[0] == account:
+                outcome, _, config = self._known[pair]
+                self._known[pair] = outcome, 0.0, config
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(StoreUnavailable) is None:
@@ -260,40 +285,62 @@ class Meetings:
 
     def _hold(self, pair: Pair, stanza: Stanza) -> StanzaError:
         """Have a stanza wait until its pair has been looked at."""
+        if self._isFull(pair, len(stanza.raw)):
+            return FULL
         waiting = self._waiting.get(pair)
-        if self._octets + len(stanza.raw) > WAITING_OCTETS:
-            return FULL
-        if waiting is None:
-            domain = pair[1].rpartition("@")[2]
-            if len(self._waiting) >= PAIRS or self._domains[domain] >= PAIRS_OF_DOMAIN:
-                return FULL
-            self._domains[domain] += 1
-            waiting = self._waiting[pair] = []
-            self._keep(waiting, stanza)
-            Deferred.fromCoroutine(self._look(pair)).addErrback(self._lost, pair)
-        elif len(waiting) >= WAITING:
-            return FULL
-        else:
-            self._keep(waiting, stanza)
+        if waiting is not None:
+            self._keep(pair, waiting, stanza)
+            return HELD
+        self._domains[_domain(pair)] += 1
+        waiting = self._waiting[pair] = []
+        self._keep(pair, waiting, stanza)
+        looking = Deferred.fromCoroutine(self._look(pair)).addErrback(self._lost, pair)
+        if not looking.called:
+            self._looking.add(looking)
+            looking.addBoth(lambda _: self._looking.discard(looking))
         return HELD
 
-    def _over(self, pair: Pair) -> list[tuple[Stanza, Deferred[None] | None]]:
+    def _isFull(self, pair: Pair, octets: int) -> bool:
+        """Whether there is no room for a stanza of a pair. Clients of the host are few and aren't read meanwhile."""
+        domain, waiting = _domain(pair), self._waiting.get(pair)
+        if self._octets + octets > WAITING_OCTETS or self._load[domain] + octets > OCTETS_OF_DOMAIN:
+            return True
+        if waiting is not None:
+            return len(waiting) >= WAITING
+        most = PAIRS if domain == self._host.domain else PAIRS_OF_DOMAIN
+        return len(self._waiting) >= PAIRS or self._domains[domain] >= most
+
+    def _keep(self, pair: Pair, waiting: list[Held], stanza: Stanza) -> None:
+        """Let it wait; and if it was a client's, let that wait with whatever comes next, wherever it goes."""
+        session = self._host.router.session(stanza.attrs["from"])
+        stream = session.stream if session is not None else None
+        done: Deferred[None] | None = None
+        if stanza.promise is not None or stream is not None:
+            done = Deferred()
+            if stanza.promise is not None:
+                stanza.promise.append(done)
+            if stream is not None:
+                stream.waitFor(done)
+        waiting.append((stanza, done))
+        self._weigh(pair, len(stanza.raw))
+
+    def _weigh(self, pair: Pair, octets: int) -> None:
+        """So much more waits, or less."""
+        domain = _domain(pair)
+        self._octets += octets
+        self._load[domain] += octets
+        if not self._load[domain]:
+            del self._load[domain]
+
+    def _over(self, pair: Pair) -> list[Held]:
         """Nothing of a pair waits any more; answers what did."""
-        domain = pair[1].rpartition("@")[2]
+        domain = _domain(pair)
         self._domains[domain] -= 1
         if not self._domains[domain]:
             del self._domains[domain]
         left = self._waiting.pop(pair)
-        self._octets -= sum(len(stanza.raw) for stanza, _ in left)
+        self._weigh(pair, -sum(len(stanza.raw) for stanza, _ in left))
         return left
-
-    def _keep(self, waiting: list[tuple[Stanza, Deferred[None] | None]], stanza: Stanza) -> None:
-        done: Deferred[None] | None = None
-        if stanza.promise is not None:
-            done = Deferred()
-            stanza.promise.append(done)
-        waiting.append((stanza, done))
-        self._octets += len(stanza.raw)
 
     async def _look(self, pair: Pair) -> None:
         """Look at what waits, one stanza after the other; what comes meanwhile waits behind."""
@@ -302,16 +349,16 @@ class Meetings:
             stanza, done = waiting[0]
             outcome = await self._outcome(pair, stanza)
             del waiting[0]
-            self._octets -= len(stanza.raw)
+            self._weigh(pair, -len(stanza.raw))
             if not waiting:
                 self._over(pair)
             self._pass(pair, stanza, done, outcome)
 
     async def _outcome(self, pair: Pair, stanza: Stanza) -> Outcome:
         """What to say of one stanza."""
-        known = self._known.get(pair)
+        known = self._recall(pair)
         meets = stanza.kind == "message" and stanza.attrs.get("type") in SPEAKING
-        if meets and known is not None and INTRODUCING.isdisjoint(stanza.childNames):
+        if meets and known is not None and not introduced(stanza):
             return known
         if not meets and stanza.attrs.get("type") != "subscribe":
             return ()  # waits only to keep its place
@@ -321,21 +368,23 @@ class Meetings:
 
     def _pass(self, pair: Pair, stanza: Stanza, done: Deferred[None] | None, outcome: Outcome) -> None:
         """It goes on, or back."""
-        error = self._settle(stanza, pair, outcome) if outcome else None
-        if error is None:
-            self._forward(stanza)
-        elif not isinstance(error, Unanswered):
-            self._host.router.bounce(stanza, error)
-        if done is not None:
-            done.callback(None)
+        try:
+            error = self._settle(stanza, pair, outcome) if outcome else None
+            if error is None:
+                self._forward(stanza)
+            elif not isinstance(error, Unanswered):
+                self._host.router.bounce(stanza, error)
+        finally:
+            if done is not None:
+                done.callback(None)
 
     def _forward(self, stanza: Stanza) -> None:
         """Route it, past those who ask here."""
-        self._passing = stanza
+        before, self._passing = self._passing, stanza
         try:
             self._host.router.route(stanza)
         finally:
-            self._passing = None
+            self._passing = before
 
     def _settle(self, stanza: Stanza, pair: Pair, outcome: Outcome) -> StanzaError | None:
         """Mark a stanza of which there is something to be said, or refuse it."""
@@ -364,21 +413,20 @@ class Meetings:
         """Compare all that a stanza names with what its recipient knows."""
         recipient, bare = pair
         sender = parse(bare)
-        roster = {each.jid: each for each in (await self._host.rosters.get(recipient)).items}
-        listed = {jid for jid, item in roster.items() if item.listed}
+        contacts = await self._rosters.of(recipient)
         verdicts: list[NameVerdict] = []
-        if bare not in listed:
+        if bare not in contacts:
             for jid in (sender, *introduced(stanza)):
-                if jid.bare not in listed and jid.bare != recipient:
-                    verdicts.append(await self._judgeAddress(jid, listed, recipient))
+                if jid.bare not in contacts and jid.bare != recipient:
+                    verdicts.append(await self._judgeAddress(jid, contacts, recipient))
         said = tuple(each for each in verdicts if each.reasons)
         if stanza.kind == "presence":
-            return await self._judgeRequest(Meeting(recipient, sender, stanza, roster, [], []), said)
-        own = tuple(each for each in said if each.name == bare)
-        isNew = self._known.get(pair) is None
-        self._remember(pair, own)
+            return await self._judgeRequest(Meeting(recipient, sender, stanza, contacts.items, [], []), said)
+        before = self._known[pair][0] if pair in self._known else ()
+        self._remember(pair, tuple(each for each in said if each.name == bare))
         for verdict in said:
-            self._report(recipient, verdict, isNew or verdict not in own)
+            if verdict not in before:
+                self._report(recipient, verdict)
         return said
 
     async def _judgeRequest(self, meeting: Meeting, said: Outcome) -> Outcome:
@@ -393,13 +441,13 @@ class Meetings:
             alike = tuple(dict.fromkeys((*meeting.alike, *found.alike)))
             said = (replace(found, reasons=reasons, alike=alike),)
         for verdict in said:
-            self._report(meeting.recipient, verdict, True)
+            self._report(meeting.recipient, verdict)
         return said
 
-    async def _judgeAddress(self, jid: JID, listed: Iterable[str], recipient: str) -> NameVerdict:
+    async def _judgeAddress(self, jid: JID, contacts: Contacts, recipient: str) -> NameVerdict:
         """Compare one address with contacts, accounts and protected names, and with what the recipient can read."""
         host, names = self._host, self._host.names
-        alike = await self._alikeContacts(jid, tuple(listed))
+        alike = contacts.alike(jid)
         doubles: list[str] = []
         if jid.local is not None and not keysOf(jid.domain).isdisjoint(keysOf(host.domain)):
             found = await host.nameIndex.alike("account", host.domain, jid.local, 5)
@@ -411,21 +459,20 @@ class Meetings:
             verdict = replace(verdict, alike=tuple(each for each in verdict.alike if each not in hidden))
         return verdict
 
-    async def _alikeContacts(self, jid: JID, contacts: tuple[str, ...]) -> list[str]:
-        """The contacts that an address looks like."""
-        mine, found = addressKeys(jid), []
-        for start in range(0, len(contacts), BATCH):
-            if start:
-                await deferLater(self._host.clock, 0)  # type: ignore[arg-type]
-            for contact in contacts[start : start + BATCH]:
-                if contact != jid.bare and not mine.isdisjoint(addressKeys(parse(contact).toBare())):
-                    found.append(contact)
-        return sorted(found)
+    # --- what is known
+
+    def _recall(self, pair: Pair) -> Outcome | None:
+        """What was found out about a pair, if that still holds."""
+        known = self._known.get(pair)
+        if known is None:
+            return None
+        outcome, until, config = known
+        return outcome if self._host.clock.seconds() < until and config is self._host.names.config else None
 
     def _remember(self, pair: Pair, outcome: Outcome) -> None:
-        if pair not in self._known:
-            self._parties.update(pair)
-        self._known[pair] = outcome
+        for bare in pair:
+            self._parties.setdefault(bare, set()).add(pair)
+        self._known[pair] = outcome, self._host.clock.seconds() + FRESH, self._host.names.config
         self._known.move_to_end(pair)
         if len(self._known) > KNOWN:
             self._forget(next(iter(self._known)))
@@ -433,14 +480,19 @@ class Meetings:
     def _forget(self, pair: Pair) -> None:
         del self._known[pair]
         for bare in pair:
-            self._parties[bare] -= 1
-            if not self._parties[bare]:
+            pairs = self._parties[bare]
+            pairs.discard(pair)
+            if not pairs:
                 del self._parties[bare]
 
-    def _report(self, recipient: str, verdict: NameVerdict, isNew: bool) -> None:
+    def _report(self, recipient: str, verdict: NameVerdict) -> None:
         """To the audit log, and to the person."""
-        if isNew:
-            self._host.names.note(verdict, recipient=recipient)
-            if not verdict.refused:
-                self._headlines.tell(recipient, verdict)
+        self._host.names.note(verdict, recipient=recipient)
+        if not verdict.refused:
+            self._headlines.tell(recipient, verdict)
+
+
+def _domain(pair: Pair) -> str:
+    """Of the sender of a pair."""
+    return pair[1].rpartition("@")[2]
 
