@@ -2,6 +2,7 @@
  * One-to-one chats: with a user of the server, or in private with an occupant of a room.
  */
 
+import { warningsIn } from "./deception.js";
 import { Conversation, Line, isGuest, timeOf } from "./rooms.js";
 import { NS, bareOf, child, is, resourceOf, textOf, x } from "./xml.js";
 
@@ -11,18 +12,22 @@ export class Chat extends Conversation {
   /**
    * @param {string} jid a bare JID, or an occupant's.
    * @param {boolean} inRoom whether it is an occupant's.
+   * @param {string} own our own bare JID.
    */
-  constructor(jid, inRoom = false) {
+  constructor(jid, inRoom = false, own = "") {
     super(jid);
+    this.own = own;
     this.inRoom = inRoom;
     this.name = inRoom ? resourceOf(jid) : jid.split("@", 1)[0];
     this.towards = jid; // the resource that answered last (RFC 6121 section 5.1)
     this.guest = false;
+    this.seed = inRoom ? this.name : jid;
+    this.warned = false; // whether the server has warned of who it is
   }
 
   /** A message to the other one. */
   saying(text, id) {
-    this.add(new Line("said", "You", text, { id, own: true }));
+    this.add(new Line("said", "You", text, { id, own: true, seed: this.own }));
     const private_ = this.inRoom && x("x", { xmlns: NS.MUC_USER });
     return x("message", { xmlns: NS.CLIENT, to: this.towards, type: "chat", id }, x("body", {}, text), private_);
   }
@@ -34,21 +39,23 @@ export class Chat extends Conversation {
       return null;
     }
     const time = timeOf(stanza);
-    const more = { id: stanza.getAttribute("id"), own, guest: isGuest(stanza), past: time !== null, time: time ?? Date.now() };
+    const more = { id: stanza.getAttribute("id"), own, guest: isGuest(stanza), past: time !== null, time: time ?? Date.now(), seed: own ? this.own : this.seed };
     if (!own) {
       this.guest = more.guest;
       this.towards = this.inRoom ? this.jid : stanza.getAttribute("from");
+      more.warnings = warningsIn(stanza);
+      this.warned ||= more.warnings.length > 0;
     }
     return this.add(new Line("said", own ? "You" : this.name, body, more));
   }
 
   toJSON() {
-    const { jid, inRoom, name, towards, guest, lines, unread, draft } = this;
-    return { jid, inRoom, name, towards, guest, lines, unread, draft };
+    const { jid, inRoom, own, name, towards, guest, warned, lines, unread, draft } = this;
+    return { jid, inRoom, own, name, towards, guest, warned, lines, unread, draft };
   }
 
   static from(kept) {
-    return Object.assign(new Chat(kept.jid, kept.inRoom), kept);
+    return Object.assign(new Chat(kept.jid, kept.inRoom, kept.own), kept);
   }
 }
 

@@ -6,20 +6,28 @@
  */
 
 import { Chat, partnerOf, unwrapped } from "./chats.js";
+import { recallVision, setVision } from "./colours.js";
 import { Disconnected } from "./connection.js";
+import { fetchContacts, wantMarks } from "./contacts.js";
+import { ContactsPane } from "./contactspane.js";
+import { visible } from "./deception.js";
 import { HopsPane } from "./hops.js";
+import { NamesPane } from "./namespane.js";
 import { Line, Room, accepting, findRooms, listRooms } from "./rooms.js";
 import { Refusal, fromStanza } from "./refusals.js";
+import { register } from "./register.js";
 import { Session } from "./session.js";
 import { Keeping } from "./storage.js";
 import { $, code, directoryNode, occupantNode, placeNode, refusalNode, say, showFacts, showLines } from "./view.js";
 import { NS, bareOf, resourceOf, x } from "./xml.js";
 
 const MOST_REFUSALS = 50;
-const VERSION = 1; // of what is kept over a reload
+const VERSION = 2; // of what is kept over a reload
 const LINES_IF_FULL = 10; // kept of each conversation when the browser has no room for all of them
 const NOTICE_MILLISECONDS = 12_000;
 const NARROW = "(max-width: 62rem)"; // as in the style sheet
+
+const TITLES = { contacts: "Contacts", names: "Names" };
 
 const WORDS = {
   connecting: "connecting …",
@@ -47,8 +55,20 @@ class Page {
     this._firstRoom = "";
     this.peopleWanted = null; // whether the user has the list of people open
     this.hops = new HopsPane(settings.domain, (place, text) => this._worsened(place, text));
+    this.people = new ContactsPane({
+      write: (jid) => this._write(jid),
+      examine: (jid) => this._examine(jid),
+      refused: (refusal) => this._refused(refusal),
+      changed: () => this.draw(),
+    });
+    this.names = new NamesPane();
+    this.view = "chats"; // or "contacts", "names"
     this._noticeTimer = null;
     this._drawing = false;
+  }
+
+  get contacts() {
+    return this.people.contacts;
   }
 
   // --- the door
@@ -59,6 +79,8 @@ class Page {
     document.title = `Chat at ${this.settings.domain}`;
     $("guest-room").value = this.wanted.room;
     $("guest-nick").value = this.wanted.nick;
+    $("create-domain").textContent = `@${this.settings.domain}`;
+    $("vision").value = recallVision();
     this._listen();
     if (!globalThis.isSecureContext) {
       Object.assign(this.settings, { guests: false, accounts: false });
@@ -77,6 +99,8 @@ class Page {
   _showDoor(problem = "") {
     $("guest-form").hidden = !this.settings.guests;
     $("account-form").hidden = !this.settings.accounts || this.embedded;
+    $("create-form").hidden = true;
+    $("create-offer").hidden = !this.settings.registration;
     $("guest-room").disabled = this.embedded && Boolean(this.wanted.room);
     $("coming").hidden = $("chat").hidden = true;
     $("door").hidden = false;
@@ -101,11 +125,45 @@ class Page {
     }
   }
 
+  /** Create an account, and come in with it. */
+  async _create(button) {
+    const [username, domain] = $("create-name").value.trim().split("@");
+    const password = $("create-password").value;
+    const problem = domain !== undefined && domain.toLowerCase() !== this.settings.domain ? `Accounts can be had at ${this.settings.domain} only.` : password !== $("create-again").value ? "The two passwords aren't the same." : "";
+    say("create-problem", problem);
+    if (problem) {
+      return;
+    }
+    button.disabled = true;
+    try {
+      await register(this._url(), this.settings.domain, username, password);
+    } catch (error) {
+      say("create-problem", error.condition?.startsWith("conflict") && !error.condition.includes(",") ? `There is an account by the name ${username} already. Think of another one.` : this._why(error));
+      $("create-name").focus();
+      return;
+    } finally {
+      button.disabled = false;
+    }
+    $("create-form").reset();
+    this.nick = username;
+    this._firstRoom = this.wanted.room;
+    await this._enter({ kind: "account", username, password }, button);
+  }
+
+  _showCreate(open) {
+    $("create-form").hidden = !open;
+    $("account-form").hidden = open;
+    say("create-problem", "");
+    $(open ? "create-name" : "account-jid").focus();
+  }
+
   async _revive(kept) {
     $("coming").hidden = false;
     this._makeSession();
     kept.rooms.forEach((each) => this.rooms.set(each.jid, Room.from(each)));
     kept.chats.forEach((each) => this.chats.set(each.jid, Chat.from(each)));
+    this.people.recall(kept.contacts);
+    this.view = kept.view;
     this.active = kept.active;
     this.refusals = kept.refusals;
     this.nick = kept.nick;
@@ -125,18 +183,25 @@ class Page {
     return error instanceof Disconnected ? error.message : "Something in this page went wrong.";
   }
 
-  _makeSession() {
+  _url() {
     const url = new URL("xmpp-websocket", document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.search = "";
-    const session = (this.session = new Session(url.href, this.settings.domain));
+    return url.href;
+  }
+
+  _makeSession() {
+    const session = (this.session = new Session(this._url(), this.settings.domain));
+    this.people.begin(session);
+    this.names.begin(session);
     const on = (name, does) => session.addEventListener(name, (event) => session === this.session && does(event.detail));
     on("state", () => this.draw());
     on("saving", () => this.save());
     on("stanza", (element) => this._stanza(element));
     on("refused", (refusal) => this._refused(refusal));
+    on("roster", (query) => this._rosterChanged(query));
     on("fresh", () => this._fresh());
-    on("resumed", () => this._open());
+    on("resumed", () => this._resumed());
     on("ended", (refusal) => this._ended(refusal));
   }
 
@@ -146,9 +211,10 @@ class Page {
     $("door").hidden = $("coming").hidden = true;
     const first = $("chat").hidden;
     $("chat").hidden = false;
-    this.draw();
+    this._show(this.view);
+    this._draw();
     if (first && !this.embedded) {
-      ($("composer").hidden ? $("main") : $("message")).focus();
+      this._focusView();
     }
     this._findRooms();
     this.hops.begin(this.session);
@@ -156,6 +222,7 @@ class Page {
 
   /** A new session: nothing of the earlier one's is left at the server, so enter the rooms again. */
   _fresh() {
+    this._beContact();
     this.session.send(x("presence", { xmlns: NS.CLIENT }));
     for (const place of this._places()) {
       place.lines.filter((line) => line.pending).forEach((line) => Object.assign(line, { pending: false, refused: "The connection was lost." }));
@@ -168,6 +235,47 @@ class Page {
       this._joinByName(this._firstRoom);
     }
     this._firstRoom = "";
+  }
+
+  _resumed() {
+    if (this.session.kind === "account") {
+      wantMarks(this.session);
+    }
+    this._open();
+  }
+
+  /** Before anybody hears that we are here: have strangers marked, and know who is none. */
+  _beContact() {
+    if (this.session.kind === "account") {
+      wantMarks(this.session);
+      this.contacts.forgetPresence();
+      this.contacts.requests.clear(); // the server tells of them again
+      fetchContacts(this.session).then(
+        (query) => {
+          this.contacts.load(query);
+          this._renamed();
+        },
+        () => {}, // it is in the list of what was refused
+      );
+    }
+  }
+
+  _rosterChanged(query) {
+    this.contacts.push(query);
+    this._renamed();
+  }
+
+  /** Conversations are called as the user calls the others; whoever has no such name is called by the address. */
+  _renamed() {
+    for (const chat of this.chats.values()) {
+      chat.name = chat.inRoom ? chat.name : this._called(chat.jid);
+    }
+    this.draw();
+  }
+
+  _called(jid) {
+    const stranger = this.session.kind === "account" ? visible(jid) : jid.split("@", 1)[0];
+    return this.contacts.nameOf(jid) || stranger;
   }
 
   _ended(refusal) {
@@ -184,6 +292,9 @@ class Page {
     this.active = this.shown = null;
     this.refusals = [];
     this.unseen = 0;
+    this.view = "chats";
+    this.people.begin(null);
+    this.names.begin(null);
     $("log").replaceChildren();
     $("account-password").value = "";
   }
@@ -191,9 +302,9 @@ class Page {
   save() {
     const kept = this.session?.toJSON();
     if (kept) {
-      const { active, refusals, nick, service } = this;
+      const { active, refusals, nick, service, view, contacts } = this;
       this._keepDraft();
-      const value = { version: VERSION, ...kept, active, nick, service, refusals, rooms: [...this.rooms.values()], chats: [...this.chats.values()] };
+      const value = { version: VERSION, ...kept, active, nick, service, view, refusals, contacts, rooms: [...this.rooms.values()], chats: [...this.chats.values()] };
       if (!this.keeping.keep(value)) {
         const short = (each) => ({ ...each.toJSON(), lines: each.lines.slice(-LINES_IF_FULL) });
         this.keeping.keep({ ...value, rooms: value.rooms.map(short), chats: value.chats.map(short) });
@@ -225,6 +336,8 @@ class Page {
         this._roomPresence(room, stanza);
       } else if (stanza.getAttribute("type") === "error") {
         this._refused(fromStanza(stanza, `Presence to ${from}`));
+      } else if (this.session.kind === "account") {
+        this.people.presence(stanza);
       }
     } else if (stanza.localName === "message") {
       this._message(stanza, from, room);
@@ -285,7 +398,7 @@ class Page {
   }
 
   _unread(place, line) {
-    if (line && !line.own && line.kind === "said" && !line.past && (place.jid !== this.active || document.hidden)) {
+    if (line && !line.own && line.kind === "said" && !line.past && (place.jid !== this.active || document.hidden || this.view !== "chats")) {
       place.unread += 1;
     }
   }
@@ -311,12 +424,18 @@ class Page {
     const click = (id, does) => $(id).addEventListener("click", does);
     submit("guest-form", (button) => this._comeIn(button));
     submit("account-form", (button) => this._logIn(button));
+    submit("create-form", (button) => this._create(button));
     submit("join-form", () => this._joinByName(taken("join-room")));
     submit("write-form", () => this._write(taken("write-jid")));
     submit("composer", () => this._say());
     submit("again-form", () => this._again());
     submit("nick-form", () => this._rename(taken("new-nick")));
+    click("show-create", () => this._showCreate(true));
+    click("hide-create", () => this._showCreate(false));
     click("leave", () => this.session?.leave());
+    click("add-this", () => this._addThis());
+    $("views").querySelectorAll("button").forEach((button) => button.addEventListener("click", () => this._show(button.dataset.view)));
+    $("vision").addEventListener("change", () => this._recolour());
     click("refresh", () => this._refresh().catch(() => {}));
     click("close-talk", () => this._close());
     click("show-places", () => this._toggle("places", !$("places").classList.contains("open")));
@@ -421,7 +540,9 @@ class Page {
 
   _chat(jid, inRoom) {
     if (!this.chats.has(jid)) {
-      this.chats.set(jid, new Chat(jid, inRoom));
+      const chat = new Chat(jid, inRoom, this.session.bare);
+      chat.name = inRoom ? chat.name : this._called(jid);
+      this.chats.set(jid, chat);
     }
     return this.chats.get(jid);
   }
@@ -439,7 +560,58 @@ class Page {
     this.draw();
   }
 
+  // --- views
+
+  /** Show another view. */
+  _show(view) {
+    this.view = view === "contacts" && this.session.kind !== "account" ? "chats" : view;
+    $("chat").dataset.view = this.view;
+    $("contacts").hidden = this.view !== "contacts";
+    $("names").hidden = this.view !== "names";
+    $("views").hidden = this.embedded;
+    $("skip").href = `#${this.view === "chats" ? "main" : this.view}`;
+    for (const button of $("views").querySelectorAll("button")) {
+      button.hidden = button.dataset.view === "contacts" && this.session.kind !== "account";
+      if (button.dataset.view === this.view) {
+        button.setAttribute("aria-current", "page");
+      } else {
+        button.removeAttribute("aria-current");
+      }
+    }
+    this.draw();
+  }
+
+  _focusView() {
+    const chats = $("composer").hidden ? $("main") : $("message");
+    ({ chats, contacts: $("contacts"), names: $("names-input") })[this.view].focus();
+  }
+
+  _examine(name) {
+    this._show("names");
+    this.names.examine(name);
+    this._focusView();
+  }
+
+  /** The one whom this conversation is with shall be a contact; by which name, the user has to think of. */
+  _addThis() {
+    $("add-jid").value = this.active;
+    this._show("contacts");
+    $("add-name").focus();
+  }
+
+  _recolour() {
+    setVision($("vision").value);
+    $("log").replaceChildren();
+    for (const id of ["contact-list", "request-list", "room-list"]) {
+      $(id).replaceChildren();
+    }
+    this._placesKey = this._peopleKey = null;
+    this._refresh().catch(() => {});
+    this.draw();
+  }
+
   _pick(jid) {
+    this._show("chats");
     this._keepDraft();
     this.active = jid;
     this._toggle("places", false);
@@ -531,7 +703,7 @@ class Page {
       this.active = this._places()[0]?.jid ?? null;
     }
     const place = this._place(this.active);
-    if (place && !document.hidden) {
+    if (place && !document.hidden && this.view === "chats") {
       place.unread = 0;
     }
     this._drawBar();
@@ -539,6 +711,7 @@ class Page {
     this._drawTalk(place);
     this._drawPeople(place);
     this._drawPanel();
+    this.people.draw();
   }
 
   _drawBar() {
@@ -551,12 +724,14 @@ class Page {
     }
     const unread = this._places().reduce((sum, each) => sum + each.unread, 0);
     say("unread-badge", unread ? String(unread) : "");
+    say("chats-badge", unread && this.view !== "chats" ? String(unread) : "");
+    say("contacts-badge", this.contacts.requests.size ? String(this.contacts.requests.size) : "");
     say("refused-badge", this.unseen ? String(this.unseen) : "");
-    document.title = `${unread ? `(${unread}) ` : ""}${this._place(this.active)?.name ?? "Chat"} at ${this.settings.domain}`;
+    document.title = `${unread ? `(${unread}) ` : ""}${this.view === "chats" ? (this._place(this.active)?.name ?? "Chat") : TITLES[this.view]} at ${this.settings.domain}`;
   }
 
   _drawPlaces() {
-    const key = JSON.stringify(this._places().map((each) => [each.jid, each.name, each.unread, each.state, each.jid === this.active]));
+    const key = JSON.stringify(this._places().map((each) => [each.jid, each.name, each.unread, each.state, each.warned, each.jid === this.active]));
     if (key === this._placesKey) {
       return; // lest the focus is lost for nothing
     }
@@ -571,6 +746,8 @@ class Page {
     $("talk-title").textContent = place?.name ?? "Welcome";
     $("talk-subject").textContent = place ? place.subject || place.jid : "Join a room, or write to somebody.";
     $("close-talk").hidden = !place;
+    const stranger = place?.kind === "chat" && !place.inRoom && this.session.kind === "account" && !this.contacts.get(place.jid);
+    $("add-this").hidden = !stranger || !place.jid.includes("@") || place.jid === this.session.bare;
     const out = room !== null && room.state === "out";
     $("composer").hidden = !place || out;
     $("again-form").hidden = !out;
@@ -582,7 +759,7 @@ class Page {
       $("message").value = place?.draft ?? "";
       this.shown = place ?? null;
     }
-    showLines(place?.lines ?? [], anew);
+    showLines(place?.lines ?? [], anew, (jid) => this._examine(jid));
     this.hops.show(this.session, place ?? null);
   }
 

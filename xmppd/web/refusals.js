@@ -2,6 +2,7 @@
  * What the server refused, and why, in words: typed errors of stanzas, streams and logins.
  */
 
+import { imitationIn, imitationWords } from "./deception.js";
 import { NS } from "./xml.js";
 
 const LIMITS = {
@@ -88,6 +89,10 @@ export function fromStanza(stanza, what) {
     return new Refusal(what, "undefined-condition", STANZAS["undefined-condition"]);
   }
   const condition = named(error, NS.STANZA_ERRORS)?.localName ?? "undefined-condition";
+  const imitation = imitationIn(error);
+  if (imitation !== null) {
+    return new Refusal(what, `${condition}, ${imitation.reasons.join(" ")}`, imitationWords(imitation));
+  }
   const limit = named(error, NS.LIMITS)?.localName;
   const words = LIMITS[limit] ?? STANZAS[condition] ?? STANZAS["undefined-condition"];
   return new Refusal(what, limit ? `${condition}, ${limit}` : condition, words, wordsOf(error, NS.STANZA_ERRORS));

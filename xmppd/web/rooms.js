@@ -24,7 +24,7 @@ export class Line {
    * @param {string} who said it, or empty.
    */
   constructor(kind, who, text, more = {}) {
-    Object.assign(this, { kind, who, text, time: Date.now(), id: null, own: false, guest: false, past: false, pending: false, refused: "", server: null }, more);
+    Object.assign(this, { kind, who, text, time: Date.now(), id: null, own: false, guest: false, past: false, pending: false, refused: "", server: null, seed: "", warnings: [] }, more);
   }
 }
 
@@ -32,6 +32,7 @@ export class Line {
 export class Conversation {
   constructor(jid) {
     this.jid = jid;
+    this.seed = jid; // of its colour
     this.lines = [];
     this.unread = 0;
     this.draft = "";
@@ -113,7 +114,7 @@ export class Room extends Conversation {
 
   /** A message to everybody, which is shown as pending until the room has sent it back. */
   saying(text, id) {
-    this.add(new Line("said", this.nick, text, { id, own: true, pending: true, guest: this.occupants.get(this.nick)?.guest ?? false }));
+    this.add(new Line("said", this.nick, text, { id, own: true, pending: true, seed: this._seedOf(this.nick), guest: this.occupants.get(this.nick)?.guest ?? false }));
     return x("message", { xmlns: NS.CLIENT, to: this.jid, type: "groupchat", id }, x("body", {}, text));
   }
 
@@ -238,8 +239,13 @@ export class Room extends Conversation {
       return null;
     }
     const guest = isGuest(stanza) || (this.occupants.get(nick)?.guest ?? false);
-    const more = { id, own, guest, server, past: time !== null, time: time ?? Date.now() };
+    const more = { id, own, guest, server, past: time !== null, time: time ?? Date.now(), seed: this._seedOf(nick) };
     return this.add(nick ? new Line("said", nick, body, more) : new Line("event", "", body, more));
+  }
+
+  /** What gives somebody here a colour: the address if the room tells it, else the nickname (XEP-0392 section 3.2). */
+  _seedOf(nick) {
+    return bareOf(this.occupants.get(nick)?.jid ?? "") || nick;
   }
 
   /** Whether a message is here already: it is in the history, or our own that comes back. */

@@ -7,7 +7,8 @@
  * server has given it up, a new one of the same guest or account begins, and whoever listens is told to start afresh.
  *
  * Events: "state" (of .state), "stanza" (an element), "refused" (a Refusal), "fresh" (a new session: nothing is joined),
- * "resumed", "ended" (a Refusal or null: there will be no other connection), "saving" (now would be a good time).
+ * "resumed", "ended" (a Refusal or null: there will be no other connection), "saving" (now would be a good time), "roster"
+ * (an element: the list of contacts has changed).
  */
 
 import { Connection, Disconnected } from "./connection.js";
@@ -292,11 +293,17 @@ export class Session extends EventTarget {
     request.reject(refusal);
   }
 
-  /** What others ask this page: whether it is there; everything else it doesn't know. */
+  /** What others ask this page: whether it is there, and the server to note a change; everything else it doesn't know. */
   _answer(element) {
     const to = element.getAttribute("from");
     const id = element.getAttribute("id");
     if (child(element, "ping", NS.PING)) {
+      this.send(x("iq", { xmlns: NS.CLIENT, type: "result", to, id }));
+      return;
+    }
+    const roster = child(element, "query", NS.ROSTER);
+    if (roster !== null && element.getAttribute("type") === "set" && (to === null || to === this.bare)) {
+      this._tell("roster", roster); // nobody but the server may say so (RFC 6121 section 2.1.6)
       this.send(x("iq", { xmlns: NS.CLIENT, type: "result", to, id }));
       return;
     }

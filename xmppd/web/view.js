@@ -2,6 +2,10 @@
  * What is seen. Every function here makes nodes from values; text from others only ever becomes text nodes.
  */
 
+import { coloursOf } from "./colours.js";
+import { sentencesOf } from "./deception.js";
+import { bareOf } from "./xml.js";
+
 const LINK = /https?:\/\/[^\s<>"']+[^\s<>"'.,;:!?)\]}]/g;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -29,21 +33,33 @@ export function node(name, properties = {}, ...content) {
   return made;
 }
 
-/** A stable hue for a name, from 0 to 359. */
-export function hueOf(name) {
-  let sum = 0;
-  for (const character of name.toLowerCase()) {
-    sum = (sum * 31 + character.codePointAt(0)) % 3600;
-  }
-  return (sum * 137) % 360;
-}
-
-/** A disc with the first letter of a name. */
-export function face(name, more = "") {
+/** A disc with the first letter of a name, in the colour of `seed`: an address, or the name if there is none. */
+export function face(name, more = "", seed = name) {
   const letter = [...new Intl.Segmenter().segment(name || "?")][0]?.segment.toUpperCase() ?? "?";
   const made = node("span", { class: `face ${more}`, "aria-hidden": "true" }, letter);
-  made.style.setProperty("--hue", hueOf(name));
+  const colours = coloursOf(seed);
+  if (colours) {
+    made.style.setProperty("--disc", colours.disc);
+  }
   return made;
+}
+
+/** A name in the colour of `seed`. */
+export function coloured(name, seed, kind = "nick") {
+  const made = node("span", { class: kind }, name);
+  const colours = coloursOf(seed);
+  if (colours) {
+    made.style.setProperty("--on-light", colours.light);
+    made.style.setProperty("--on-dark", colours.dark);
+  }
+  return made;
+}
+
+/** A warning of the server's. `examine` is what to do if somebody wants to look at the address; null for nothing. */
+export function warningNode(warning, examine = null) {
+  const look = examine && node("button", { type: "button", class: "small", onclick: () => examine(warning.jid) }, "Look at the address");
+  const [first, ...rest] = sentencesOf(warning);
+  return node("div", { class: "warning" }, node("p", {}, node("strong", {}, first)), rest.map((text) => node("p", {}, text)), look);
 }
 
 function guestTag() {
@@ -68,7 +84,8 @@ function when(time) {
 }
 
 /** One line of a conversation. */
-export function lineNode(line) {
+export function lineNode(line, examine = null) {
+  const seed = line.seed || line.who;
   if (line.kind === "event") {
     return node("p", { class: "event" }, line.who ? node("span", { class: "nick" }, line.who, " ") : null, line.text);
   }
@@ -76,15 +93,16 @@ export function lineNode(line) {
   return node(
     "article",
     { class: `said${line.own ? " own" : ""}${line.refused ? " refused" : ""}`, "data-id": line.id },
-    face(line.who),
-    node("p", { class: "head" }, node("span", { class: "nick" }, line.who), line.guest && guestTag(), when(line.time), fate),
+    face(line.who, "", seed),
+    node("p", { class: "head" }, coloured(line.who, seed), line.guest && guestTag(), when(line.time), fate),
     node("p", { class: "text" }, ...linked(line.text)),
+    line.warnings?.map((warning) => warningNode(warning, examine)),
     line.refused && node("p", { class: "why" }, `Not delivered. ${line.refused}`),
   );
 }
 
 /** All lines; the place one has scrolled to stays, or the end if that was it. */
-export function showLines(lines, anew) {
+export function showLines(lines, anew, examine = null) {
   const log = $("log");
   const atEnd = anew || log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   if (anew) {
@@ -94,7 +112,7 @@ export function showLines(lines, anew) {
   const wanted = lines.map((line) => {
     const known = nodes.get(line);
     if (known === undefined || known.refused !== line.refused) {
-      return Object.assign(lineNode(line), { line, refused: line.refused });
+      return Object.assign(lineNode(line, examine), { line, refused: line.refused });
     }
     if (!line.pending) {
       known.querySelector(".fate")?.remove(); // the same node, lest it is read out again
@@ -126,8 +144,9 @@ export function placeNode(place, current, pick) {
     node(
       "button",
       { type: "button", "aria-current": current ? "true" : null, "data-jid": place.jid, title: place.jid, onclick: () => pick(place.jid) },
-      face(place.name, place.kind === "room" ? "little room" : "little"),
+      face(place.name, place.kind === "room" ? "little room" : "little", place.seed),
       node("span", { class: "name" }, place.name),
+      place.warned ? node("span", { class: "tag bad" }, "careful") : null,
       unread,
     ),
   );
@@ -135,7 +154,7 @@ export function placeNode(place, current, pick) {
 
 /** A room that could be joined. */
 export function directoryNode(room, pick) {
-  return node("li", {}, node("button", { type: "button", title: room.jid, onclick: () => pick(room.jid) }, face(room.name, "little room"), node("span", { class: "name" }, room.name)));
+  return node("li", {}, node("button", { type: "button", title: room.jid, onclick: () => pick(room.jid) }, face(room.name, "little room", room.jid), node("span", { class: "name" }, room.name)));
 }
 
 function rankOf({ role, affiliation }) {
@@ -151,6 +170,7 @@ function rankOf({ role, affiliation }) {
 /** Somebody in a room. */
 export function occupantNode(occupant, pick) {
   const rank = rankOf(occupant);
+  const seed = bareOf(occupant.jid) || occupant.nick;
   const label = node(
     "span",
     { class: "names" },
@@ -160,10 +180,10 @@ export function occupantNode(occupant, pick) {
     rank && node("span", { class: "rank" }, rank),
   );
   if (occupant.own) {
-    return node("li", {}, node("span", { class: "person" }, face(occupant.nick, "little"), label));
+    return node("li", {}, node("span", { class: "person" }, face(occupant.nick, "little", seed), label));
   }
   const title = `Write to ${occupant.nick} in private`;
-  return node("li", {}, node("button", { type: "button", class: "person", title, onclick: () => pick(occupant.nick) }, face(occupant.nick, "little"), label));
+  return node("li", {}, node("button", { type: "button", class: "person", title, onclick: () => pick(occupant.nick) }, face(occupant.nick, "little", seed), label));
 }
 
 /** Something that the server refused. */
@@ -176,6 +196,31 @@ export function refusalNode(refusal) {
     refusal.text && refusal.text !== refusal.words && node("p", {}, `The server says: ${refusal.text}`),
     node("code", {}, refusal.condition),
   );
+}
+
+/**
+ * Show a list of things, each with its own node, which stays as it is as long as the thing does: what somebody is writing
+ * into it isn't lost, and screen readers don't read it out again.
+ *
+ * @param {function(object): string} identify what tells one thing from another.
+ * @param {function(object): string} describe all that is seen of it.
+ */
+export function showList(list, things, identify, describe, make) {
+  const there = new Map([...list.children].map((each) => [each.identity, each]));
+  const wanted = things.map((thing) => {
+    const [identity, key] = [identify(thing), describe(thing)];
+    const old = there.get(identity);
+    if (old?.key === key) {
+      return old;
+    }
+    const made = Object.assign(make(thing), { identity, key });
+    const inputs = (parent) => [...(parent?.querySelectorAll("input") ?? [])];
+    inputs(old).forEach((input, index) => inputs(made)[index]?.name === input.name && (inputs(made)[index].value = input.value));
+    return made;
+  });
+  const kept = new Set(wanted);
+  [...list.children].filter((each) => !kept.has(each)).forEach((each) => each.remove());
+  wanted.forEach((each, index) => list.children[index] !== each && list.insertBefore(each, list.children[index] ?? null));
 }
 
 /** Show facts: [[name, value]]. */

@@ -32,6 +32,10 @@ export const NS = {
   AFFILIATION: "urn:xmpp:raa:0",
   PING: "urn:xmpp:ping",
   HOPS: "urn:xmppd:hops:0",
+  NAMES: "urn:xmppd:names:0",
+  ROSTER: "jabber:iq:roster",
+  REGISTER: "jabber:iq:register",
+  REGISTER_FEATURE: "http://jabber.org/features/iq-register",
 };
 
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;" };

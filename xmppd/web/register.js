@@ -1,0 +1,28 @@
+/**
+ * Making an account (XEP-0077): on a connection of its own, before any login.
+ */
+
+import { Connection } from "./connection.js";
+import { Refusal, fromStanza } from "./refusals.js";
+import { NS, child, x } from "./xml.js";
+
+/** Make an account. Rejects with a Refusal or Disconnected. */
+export async function register(url, domain, username, password) {
+  const what = `To create the account ${username}`;
+  const connection = new Connection(url);
+  await connection.connect();
+  try {
+    const features = await connection.open(domain);
+    if (child(features, "register", NS.REGISTER_FEATURE) === null) {
+      throw new Refusal(what, "service-unavailable", "This server doesn't let people create accounts at the moment.");
+    }
+    const query = x("query", { xmlns: NS.REGISTER }, x("username", {}, username), x("password", {}, password));
+    connection.send(x("iq", { xmlns: NS.CLIENT, type: "set", id: "register", to: domain }, query));
+    const answer = await connection.next();
+    if (answer.getAttribute("type") !== "result") {
+      throw fromStanza(answer, what);
+    }
+  } finally {
+    connection.close();
+  }
+}
