@@ -106,7 +106,7 @@ def ordinaryRates() -> tuple[int, Mimics]:
     table, first = ucd.prototypes(), dict[str, list[tuple[str, str]]]()
     for _, name in ordinary():
         plain = ucd.decompose(name.replace(" ", "."))
-        for letter in set(plain):
+        for letter in sorted(set(plain)):
             some = first.setdefault(table.get(ord(letter)) or letter, [])
             if len(some) < 2:
                 some.append((plain, letter))

@@ -321,9 +321,20 @@ class OrdinaryTests(SynchronousTestCase):
         """Names that need characters which aren't drawn, emoji, and names of several words."""
         for name in (
             "نام\u200cها", "श\u094d\u200dर", "ශ\u0dca\u200dරී", "👩\u200d💻 dev", "👩🏽\u200d🚀", "❤\ufe0f", "1\ufe0f\u20e3", "葛\U000e0100城",
-            "Romeo Montague", "O'Neil-Smith", "李小龙 Bruce", "東京タワー2号", "Nguyễn Văn A", "ᠮᠣᠩᠭᠣᠯ\u180b",
+            "Romeo Montague", "O'Neil-Smith", "李小龙 Bruce", "東京タワー2号", "Nguyễn Văn A", "山田\u3000太郎", "ハリー\u3000ポッター", "ᠮᠣᠩᠭᠣᠯ\u180b",
         ):
             self.assertEqual(confusable.inspect(name).oddities, frozenset(), name)
+        self.assertTrue(confusable.resembles("山田\u3000太郎", "山田 太郎"))
+
+    @spec("mission", "M2")
+    def test_tags(self) -> None:
+        """The flags of three countries are written with tags; no other text can be hidden so."""
+        flag = "\U0001f3f4" + "".join(chr(0xE0000 + ord(each)) for each in "gbeng") + "\U000e007f"
+        self.assertTrue(confusable.inspect(f"Max {flag}").ordinary)
+        for name in (flag + "\U000e0041", flag[:-1], flag[1:], flag.replace("\U000e0062", "\U000e0063"), "x" + flag[1:]):
+            self.assertIn(Oddity.INVISIBLE, confusable.inspect(name).oddities, ascii(name))
+        for name in ("\u3000山田", "山田\u3000", "山\u3000\u3000田", "romeo\u3000m", "山\u3000m"):
+            self.assertIn(Oddity.PADDED, confusable.inspect(name).oddities, ascii(name))
 
 
 class LanguageTests(SynchronousTestCase):

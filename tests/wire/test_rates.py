@@ -22,7 +22,7 @@ class RatesTests(SynchronousTestCase):
         """What the page says is what is measured now; tools/measure_names.py prints what to write otherwise."""
         page = " ".join(PAGE.read_text("utf-8").split())
         for sentence in rates.sentences():
-            self.assertIn(sentence, page)
+            self.assertTrue(sentence in page, f"not in docs/names.rst: {sentence}")
 
     @spec("mission", "M2")
     def test_missed(self) -> None:

@@ -89,9 +89,9 @@ class Oddity(Enum):
 
     C{MIXED_SCRIPTS}: more than L{Level.HIGHLY_RESTRICTIVE}. C{INVISIBLE}: characters that aren't drawn, other than
     where scripts and emoji need them. C{BLANK}: nothing in it is drawn. C{PADDED}: white space at an end, twice in a
-    row, or other than U+0020. C{BIDI_CONTROL}: characters that change the direction. C{TURNED}: letters of both
-    directions. C{MIXED_NUMBERS}: digits of several systems (UTS #39 section 5.3). C{MARKS}: too many marks on a letter,
-    or one twice (section 5.4).
+    row, or other than U+0020, and U+3000 between ideographs. C{BIDI_CONTROL}: characters that change the direction.
+    C{TURNED}: letters of both directions. C{MIXED_NUMBERS}: digits of several systems (UTS #39 section 5.3).
+    C{MARKS}: too many marks on a letter, or one twice (section 5.4).
     """
 
     MIXED_SCRIPTS = "mixed-scripts"
@@ -140,7 +140,7 @@ class Findings:
     @ivar restricted: where there are characters that have no place in identifiers. All of these are indices of the
         text.
     @ivar invisible: where there are characters that aren't drawn, other than where scripts and emoji need them.
-    @ivar spaces: where there is white space other than single U+0020 between words.
+    @ivar spaces: where there is white space other than single U+0020, or U+3000 of ideographs, between words.
     @ivar controls: where there are characters that change the direction.
     @ivar marks: where there are too many marks on a letter, or one twice.
     @ivar digits: the zeros of the systems of numbers that occur.
@@ -440,6 +440,14 @@ CONTROLS: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2
 
 _JOINERS: Final = frozenset("\u200c\u200d")
 _KEYCAPS: Final = frozenset("0123456789#*")
+_FLAG: Final = "\N{WAVING BLACK FLAG}"
+_NATIONS: Final = tuple(
+    "".join(chr(0xE0000 + ord(each)) for each in nation) + "\N{CANCEL TAG}" for nation in ("gbeng", "gbsct", "gbwls")
+)
+"""What follows a black flag that is England's, Scotland's or Wales'; anything else in tags is hidden text."""
+
+_IDEOGRAPHIC: Final = ("Hani", "Hira", "Kana", "Hang", "Bopo")
+"""Scripts between whose words U+3000 is the ordinary space."""
 
 
 def _examine(text: str) -> Findings:
@@ -502,6 +510,9 @@ def _needed(text: str, index: int) -> bool:
     if before is None:
         return False
     each = text[index]
+    if "\U000e0020" <= each <= "\U000e007f":
+        flag = text.rfind(_FLAG, max(index - len(_NATIONS[0]), 0), index)
+        return flag >= 0 and text.startswith(_NATIONS, flag + 1)
     if each in _JOINERS:
         if before.virama:
             return True
@@ -524,11 +535,19 @@ def _emoji(text: str, index: int) -> bool:
 
 
 def _padding(text: str, index: int) -> bool:
-    """Whether the character there is white space other than a single U+0020 between words."""
+    """Whether the character there is white space other than a single U+0020, or U+3000 of ideographs, between words."""
     each = text[index]
     if each == " ":
         return index in (0, len(text) - 1) or text[index - 1].isspace()
+    if each == "\N{IDEOGRAPHIC SPACE}" and 0 < index < len(text) - 1:
+        return not (_ideographic(text[index - 1]) and _ideographic(text[index + 1]))
     return each in _BLANKS or (each.isspace() if each.isascii() else ucd.kind(each).space)
+
+
+def _ideographic(character: str) -> bool:
+    """Whether a character is written as wide as U+3000, between others that are."""
+    scripts, bits = ucd.kind(character).scripts, ucd.characters().bits
+    return scripts != -1 and any(scripts & bits[code] for code in _IDEOGRAPHIC)
 
 
 def _marks(text: str) -> tuple[int, ...]:
