@@ -54,6 +54,7 @@ file = "log"
 LIMITS
 [host."example.org"]
 guests = "public"
+HOST
 [rooms."rooms.example.org"]
 logging = false
 """
@@ -186,6 +187,7 @@ class WebChatTestCase(SynchronousTestCase):
 
     @ivar page: the chat's address.
     @ivar expected: what the page may complain about.
+    @ivar host: more of the host's configuration.
     """
 
     skip = missing()
@@ -193,6 +195,7 @@ class WebChatTestCase(SynchronousTestCase):
     expected: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     limits = ""
+    host = ""
 
     def setUp(self) -> None:
         """Start both; Juliet is in the lobby."""
@@ -201,6 +204,7 @@ class WebChatTestCase(SynchronousTestCase):
         self.web, self.site = freePorts(2)
         self.page = f"http://127.0.0.1:{self.web}/"
         text = CONFIGURATION.replace("WEB", str(self.web)).replace("SITE", str(self.site)).replace("LIMITS", self.limits)
+        text = text.replace("HOST", self.host)
         self.daemon = Daemon(folder, text)
         self.addCleanup(self.daemon.kill)
         self.daemon.start()

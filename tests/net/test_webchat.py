@@ -197,7 +197,7 @@ class MountTests(ServerCase):
         """What the page has to know."""
         more = WEB + f'[host."guests.example"]\naccounts = false\n{GUESTS}\n'
         server = self.serve(listen='http = ["tcp:5280"]', more=more)
-        expected = {"domain": DOMAIN, "guests": False, "accounts": True, "room": "lobby@rooms.example.org", "secure": False, "tls": None}
+        expected = {"domain": DOMAIN, "guests": False, "accounts": True, "registration": False, "room": "lobby@rooms.example.org", "secure": False, "tls": None}
         self.assertEqual(self.settings(server), expected)
         for host in ("guests.example", "chat.guests.example:5280", "CHAT.Guests.Example"):
             found = self.settings(server, host=host)

@@ -31,8 +31,8 @@ log = Logger(namespace="xmppd.demo")
 
 DOMAIN = "example.org"
 ADDRESS = "127.0.0.1"
-ACCOUNTS = ("romeo", "juliet", "admin")
-"""Accounts whose passwords are their names."""
+ACCOUNTS = ("romeo", "juliet", "admin", "paypal")
+"""Accounts whose passwords are their names; one of them is there to be imitated."""
 
 LOBBY = f"lobby@rooms.{DOMAIN}"
 """A room for everybody."""
@@ -65,9 +65,19 @@ certificates = "certs"
 [log]
 level = "warn"
 
+[limits]
+registrations_per_hour = 100
+
 [host."{domain}"]
 guests = "public"
+registration = "open"
 admins = ["admin@{domain}"]
+
+# Names that look like others (XEP-0165) are refused, and here it is said which others; a public server keeps that to
+# itself, since it tells who has an account.
+[host."{domain}".names]
+handles = "refuse"
+disclose = true
 
 [rooms."rooms.{domain}"]
 name = "Chat rooms"
@@ -86,8 +96,10 @@ Certificate: made here, so clients have to be told to trust it: {certificate}
 SHA-256 {fingerprint}
 Data: {folder} ({fate})
 
+Everybody on this machine can create an account, unless its name looks like another.
 Try in a browser, as a guest or with an account:
   {page}
+    "Create an account": paypa1 is refused, since there is paypal. "Names" takes any name apart.
   {page}widget-demo.html    (the same chat in somebody's own page)
 Try, each in a terminal:
   profanity       /connect romeo@{domain} server {address} port {c2s} tls trust

@@ -168,6 +168,7 @@ class WebChat:
             "domain": host.domain,
             "guests": host.config.guests != "off",
             "accounts": host.config.accounts,
+            "registration": host.config.accounts and host.config.registration == "open",
             "room": self._room,
             "secure": request.secure,
             "tls": None if facts is None else {"version": facts.version, "cipher": facts.cipher},

@@ -110,7 +110,7 @@ export class ContactsPane {
         "div",
         { class: "about" },
         node("p", {}, code(visible(jid)), " wants to be your contact, and to see when you are here."),
-        request.warnings.map((warning) => warningNode(warning, this._does.examine)),
+        request.warnings.map((warning) => warningNode(warning, { nameOf: (each) => this.contacts.nameOf(each), examine: this._does.examine })),
         request.text && node("p", { class: "quoted" }, request.text),
         this._heardNode(request),
         this._problem(jid),

@@ -64,8 +64,8 @@ function texts(element, name) {
   return childrenOf(element, name, NS.NAMES).map((each) => each.textContent);
 }
 
-function joined(names, words) {
-  return names.slice(0, MOST_TOLD).map(visible).join(` ${words} `);
+function joined(names) {
+  return names.slice(0, MOST_TOLD).map(visible).join(" and ");
 }
 
 // --- marks
@@ -80,12 +80,13 @@ export function warningsIn(stanza) {
   }));
 }
 
-/** A warning in sentences. */
-export function sentencesOf(warning) {
+/** A warning in sentences; `nameOf` answers what the user calls somebody, or an empty text. */
+export function sentencesOf(warning, nameOf) {
   const why = new Set(warning.reasons.map((reason) => WARNINGS[reason] ?? ODDITIES[reason] ?? UNKNOWN));
   const said = [`Careful with ${visible(warning.jid)}: ${[...why].join("; ") || UNKNOWN}.`];
   if (warning.likes.length) {
-    said.push(`It is not ${joined(warning.likes, "and not")}.`);
+    const called = (jid) => (nameOf(jid) ? `${nameOf(jid)} (${visible(jid)})` : visible(jid));
+    said.push(`It is not ${warning.likes.slice(0, MOST_TOLD).map(called).join(" and not ")}.`);
   }
   if (warning.scripts.length) {
     said.push(`It is partly written in ${warning.scripts.slice(0, MOST_TOLD).map(scriptName).join(", ")}.`);
@@ -108,6 +109,6 @@ export function imitationIn(error) {
 /** The same in words. */
 export function imitationWords({ reasons, likes }) {
   const why = new Set(reasons.map((reason) => IMITATIONS[reason] ?? ODDITIES[reason] ?? WARNINGS[reason] ?? UNKNOWN));
-  const like = likes.length ? `: ${joined(likes, "and")}` : "";
+  const like = likes.length ? `: ${joined(likes)}` : "";
   return `This name can't be used: ${[...why].join("; ") || UNKNOWN}${like}. Think of another one.`;
 }

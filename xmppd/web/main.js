@@ -138,7 +138,7 @@ class Page {
     try {
       await register(this._url(), this.settings.domain, username, password);
     } catch (error) {
-      say("create-problem", error.condition?.startsWith("conflict") && !error.condition.includes(",") ? `There is an account by the name ${username} already. Think of another one.` : this._why(error));
+      say("create-problem", this._why(error));
       $("create-name").focus();
       return;
     } finally {
@@ -759,7 +759,7 @@ class Page {
       $("message").value = place?.draft ?? "";
       this.shown = place ?? null;
     }
-    showLines(place?.lines ?? [], anew, (jid) => this._examine(jid));
+    showLines(place?.lines ?? [], anew, { nameOf: (jid) => this.contacts.nameOf(jid), examine: (jid) => this._examine(jid) });
     this.hops.show(this.session, place ?? null);
   }
 

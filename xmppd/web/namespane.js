@@ -12,8 +12,8 @@ const PAUSE = 200; // milliseconds after the last key
 const ROLES = { name: "The name", localpart: "Before the @", domain: "The domain", resource: "The resource" };
 
 const LEVELS = {
-  "ascii-only": "ASCII only: nothing but the letters and digits of English",
-  "single-script": "one script",
+  "ascii-only": "nothing but ASCII",
+  "single-script": "letters of one script",
   "highly-restrictive": "scripts that belong together, as in Japanese, Chinese or Korean",
   "moderately-restrictive": "Latin, and one other script that doesn't look like it",
   "minimally-restrictive": "scripts that don't belong together",
@@ -109,7 +109,7 @@ function verdictOf(found, reasons) {
     said.unshift("Nobody can have an address like that.");
   } else if (kind === "account" && found.getAttribute("action") === "refuse") {
     said.push("It can't be registered here.");
-  } else if (kind !== "nickname" && found.getAttribute("jid") !== found.getAttribute("name") && kind === "address") {
+  } else if (kind === "address" && found.getAttribute("jid") !== found.getAttribute("name").split("/", 1)[0]) {
     said.push(`Servers write this address ${visible(found.getAttribute("jid"))}.`);
   }
   if (!reasons.length && !child(found, "invalid")) {
@@ -139,16 +139,21 @@ function scriptsIn(part, name) {
   return childrenOf(part, name).map((each) => each.getAttribute("name")).join(", ");
 }
 
+function levelWords(level) {
+  return LEVELS[level] ? `${level.replaceAll("-", " ")} (${LEVELS[level]})` : level;
+}
+
 function partNode(part) {
   const role = part.getAttribute("role");
   const [level, mixing] = [part.getAttribute("level"), part.getAttribute("mixing")];
+  const twins = scriptsIn(part, "counterpart");
   const oddities = childrenOf(part, "oddity").map((each) => ODDITIES[each.textContent] ?? each.textContent);
   const facts = [
     ["Scripts", scriptsIn(part, "script") || "none of its own"],
-    ["Level", `${LEVELS[level] ?? level}${level === mixing ? "" : `; by scripts alone: ${LEVELS[mixing] ?? mixing}`}`],
+    ["Level", `${levelWords(level)}${level === mixing ? "" : `; by its scripts alone ${levelWords(mixing)}`}`],
     ["Skeleton", code(visible(part.getAttribute("skeleton")))],
     ["Odd", oddities.length ? oddities.join("; ") : "nothing"],
-    ["Imitable", scriptsIn(part, "counterpart") ? `the same look can be had wholly in ${scriptsIn(part, "counterpart")}` : "in no other script alone"],
+    ["Twins", twins ? `a name that looks the same could be written wholly in ${twins}` : "there is no other script in which the same look could be had"],
   ];
   const title = `${ROLES[role] ?? role}: ${visible(part.getAttribute("text"))}`;
   return node(

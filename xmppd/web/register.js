@@ -6,6 +6,14 @@ import { Connection } from "./connection.js";
 import { Refusal, fromStanza } from "./refusals.js";
 import { NS, child, x } from "./xml.js";
 
+const WORDS = {
+  conflict: "There is an account by that name already. Think of another one.",
+  "jid-malformed": "That can't be the name of an account.",
+  "not-acceptable": "That can't be the name or the password of an account.",
+  "not-allowed": "One has to be invited to create an account here.",
+  "resource-constraint": "No more accounts can be created from here at the moment. Try again later.",
+};
+
 /** Make an account. Rejects with a Refusal or Disconnected. */
 export async function register(url, domain, username, password) {
   const what = `To create the account ${username}`;
@@ -20,7 +28,8 @@ export async function register(url, domain, username, password) {
     connection.send(x("iq", { xmlns: NS.CLIENT, type: "set", id: "register", to: domain }, query));
     const answer = await connection.next();
     if (answer.getAttribute("type") !== "result") {
-      throw fromStanza(answer, what);
+      const refusal = fromStanza(answer, what);
+      throw Object.assign(refusal, { words: WORDS[refusal.condition] ?? refusal.words });
     }
   } finally {
     connection.close();

@@ -55,10 +55,14 @@ export function coloured(name, seed, kind = "nick") {
   return made;
 }
 
-/** A warning of the server's. `examine` is what to do if somebody wants to look at the address; null for nothing. */
-export function warningNode(warning, examine = null) {
-  const look = examine && node("button", { type: "button", class: "small", onclick: () => examine(warning.jid) }, "Look at the address");
-  const [first, ...rest] = sentencesOf(warning);
+/**
+ * A warning of the server's.
+ *
+ * @param {{ nameOf, examine }} does answers what the user calls somebody; what to do to look at an address.
+ */
+export function warningNode(warning, { nameOf, examine }) {
+  const look = node("button", { type: "button", class: "small", onclick: () => examine(warning.jid) }, "Look at the address");
+  const [first, ...rest] = sentencesOf(warning, nameOf);
   return node("div", { class: "warning" }, node("p", {}, node("strong", {}, first)), rest.map((text) => node("p", {}, text)), look);
 }
 
@@ -83,8 +87,8 @@ function when(time) {
   return node("time", { datetime: date.toISOString(), title: calendar.format(date) }, today ? clock.format(date) : calendar.format(date));
 }
 
-/** One line of a conversation. */
-export function lineNode(line, examine = null) {
+/** One line of a conversation; for `does` see warningNode(). */
+export function lineNode(line, does) {
   const seed = line.seed || line.who;
   if (line.kind === "event") {
     return node("p", { class: "event" }, line.who ? node("span", { class: "nick" }, line.who, " ") : null, line.text);
@@ -96,13 +100,13 @@ export function lineNode(line, examine = null) {
     face(line.who, "", seed),
     node("p", { class: "head" }, coloured(line.who, seed), line.guest && guestTag(), when(line.time), fate),
     node("p", { class: "text" }, ...linked(line.text)),
-    line.warnings?.map((warning) => warningNode(warning, examine)),
+    line.warnings?.map((warning) => warningNode(warning, does)),
     line.refused && node("p", { class: "why" }, `Not delivered. ${line.refused}`),
   );
 }
 
 /** All lines; the place one has scrolled to stays, or the end if that was it. */
-export function showLines(lines, anew, examine = null) {
+export function showLines(lines, anew, does) {
   const log = $("log");
   const atEnd = anew || log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   if (anew) {
@@ -112,7 +116,7 @@ export function showLines(lines, anew, examine = null) {
   const wanted = lines.map((line) => {
     const known = nodes.get(line);
     if (known === undefined || known.refused !== line.refused) {
-      return Object.assign(lineNode(line, examine), { line, refused: line.refused });
+      return Object.assign(lineNode(line, does), { line, refused: line.refused });
     }
     if (!line.pending) {
       known.querySelector(".fate")?.remove(); // the same node, lest it is read out again
