@@ -49,9 +49,9 @@ class Hook:
         self.change: tuple[Callable[..., Any], ...] = ()
         self.observe: tuple[Callable[..., Any], ...] = ()
 
-    def addRefusal(self, callable: Callable[..., Any]) -> None:
-        """Join the first phase."""
-        self.refuse = (*self.refuse, callable)
+    def addRefusal(self, callable: Callable[..., Any], *, first: bool = False) -> None:
+        """Join the first phase; before those who are there already, if asked for."""
+        self.refuse = (callable, *self.refuse) if first else (*self.refuse, callable)
 
     def addChange(self, callable: Callable[..., Any]) -> None:
         """Join the second phase."""
@@ -111,8 +111,8 @@ class Hooks:
         refuse, change.
     @ivar meeting: (L{xmppd.ixmppd.Meeting}): somebody asks to subscribe; observers append what speaks for caution, and
         may answer a Deferred or a coroutine, which is awaited before the request is delivered.
-    @ivar naming: (bare JID, contact, name, roster): a user gives a contact a handle, or takes it into the roster, which is
-        given as items by JID; refuse, whose callables may answer a Deferred.
+    @ivar naming: (bare JID, contact, name, roster): a user gives a contact a handle, or takes it into the roster, which
+        is given as items by JID; refuse, whose callables may answer a Deferred.
     @ivar referred: (stanza): somebody sends contacts (XEP-0144) to a user of this host; observe.
     @ivar approached: (session): somebody of this server whose name may deceive is about to write to the full JID of a
         session; observe.

@@ -391,7 +391,8 @@ class NameVerdict:
 @dataclass(slots=True, eq=False)
 class Meeting:
     """
-    A request to subscribe, on its way to an account, which features look at before it gets there (XEP-0165 section 2.5).
+    A request to subscribe, on its way to an account, which features look at before it gets there (XEP-0165 section
+    2.5).
 
     @ivar recipient: the bare JID of the account.
     @ivar sender: the bare JID of who asks.

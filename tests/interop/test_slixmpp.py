@@ -273,5 +273,5 @@ class QueryTests(SlixmppTestCase):
         """The administrator adds an account from a client; nobody else sees the command or may use it."""
         seen = self.play("commands")
         self.assertEqual((seen["listed"], seen["theirs"], seen["refused"]), (True, [], "forbidden"))
-        self.assertEqual(seen["form"], ["FORM_TYPE", "accountjid", "password", "password-verify"])
+        self.assertEqual(seen["form"], ["FORM_TYPE", "accountjid", "anyway", "password", "password-verify"])
         self.assertEqual((seen["status"], seen["added"]), ("completed", "benvolio@example.org"))

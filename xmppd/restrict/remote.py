@@ -108,7 +108,7 @@ class RemoteIn:
     def join(self) -> None:
         """Stand in the other ways to a guest, too."""
         hooks = self._host.hooks
-        hooks.arriving.addRefusal(self.arriving)
+        hooks.arriving.addRefusal(self.arriving, first=True)  # nobody shall have seen, kept or looked up anything
         hooks.asked.addRefusal(self.asked)
         if self._host.presence is not None:
             self._host.presence.addVeto(self.veto)
