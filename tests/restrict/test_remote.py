@@ -156,7 +156,7 @@ class RemoteTests(GuestCase):
     def test_arriving(self) -> None:
         """The door for other servers refuses before anything else is done."""
         self.begin()
-        *_, refuse = self.server.host.hooks.arriving.refuse
+        refuse, *_ = self.server.host.hooks.arriving.refuse
         message = fromBytes(f"<message from='{FAR}' to='{self.bare}'/>".encode())
         self.assertIsInstance(refuse(message), StanzaError)
         self.assertIsNone(refuse(fromBytes(f"<message from='{FAR}' to='romeo@example.org'/>".encode())))
