@@ -228,8 +228,9 @@ class Stanza:
 
     def strip(self, names: frozenset[str]) -> None:
         """Take the child elements of these names out, in place: for all who are given this stanza."""
-        clean = self.without(names)
-        self.replaceContent(clean.raw, clean.childNames)
+        if not names.isdisjoint(self.childNames):
+            clean = self.without(names)
+            self.replaceContent(clean.raw, clean.childNames)
 
     def replaceContent(self, raw: bytes, names: list[str] | tuple[str, ...]) -> None:
         """
