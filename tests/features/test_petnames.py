@@ -14,6 +14,7 @@ from xmppd.features.xep0165_mimicry.keys import identities
 from xmppd.ixmppd import NodeItem, Request, RosterItem
 from xmppd.wire import ns
 from xmppd.wire.element import Element, parse
+from xmppd.wire.errors import StanzaError
 from xmppd.wire.jid import parse as jid
 from xmppd.wire.stanza import ERROR, Stanza
 
@@ -197,6 +198,18 @@ class ReferralTests(PetnamesCase):
         self.assertEqual(self.subscribe(PAYPAL, KEY.format("k"))[:0], [])
         self.assertEqual(list(self.known(PAYPAL).keys), ["name:k"])
 
+    def test_crowd(self) -> None:
+        """However many strangers ask with nicknames and keys, those who were recommended and contacts find room."""
+        self.patch(acquaintances, "MOST", 3)
+        for number in range(5):
+            self.subscribe(f"x{number}@example.net", NICK.format("x") + KEY.format(number))
+        self.refer(STPETER, ROMEO, "Romeo", KEY.format("r"))
+        self.assertEqual(self.known(ROMEO).recommended, {"name:r"})
+        self.subscribe(PAYPAL, KEY.format("p"))
+        self.subscribe("x5@example.net", KEY.format("5"))
+        self.assertEqual((list(self.known(PAYPAL).keys), self.known(ROMEO).recommended), (["name:p"], {"name:r"}))
+        self.assertEqual(len(self.successResultOf(self.host.facts.all(USER, KIND))), 3)
+
     def test_local(self) -> None:
         """Contacts on the same server, who write to a full JID."""
         nurse, _ = self.rig.bind("nurse@example.org/x")
@@ -354,6 +367,24 @@ class IdentityTests(PetnamesCase):
 
 class BusyTests(PetnamesCase):
     """When too much is under way."""
+
+    def test_turns(self) -> None:
+        """What others send leaves room for what the user wants."""
+        asked: list[Any] = []
+        real = self.host.rosters.since
+        self.patch(self.host.rosters, "since", lambda *arguments: asked.append(Deferred()) or asked[-1])
+        self.patch(petnames, "LATER", 2)
+        self.patch(acquaintances, "TURNS", 3)
+        for number in range(5):
+            self.refer(STPETER, f"x{number}@example.net", "x")
+        names = self.host.hooks.naming.refuse[0].__self__
+        roster = {PAYPAL: RosterItem(PAYPAL)}
+        named = names.naming(USER, PAYPAL, "Money", roster)
+        self.assertRaises(StanzaError, names.naming, USER, PAYPAL, "Money", roster)
+        while asked:
+            real(USER, 0).addCallback(asked.pop(0).callback)
+        self.assertIsNone(self.successResultOf(named))
+        self.assertEqual([bool(self.known(f"x{number}@example.net").referrals) for number in range(5)], [True] * 2 + [False] * 3)
 
     @spec("mission", "M6")
     def test_overflow(self) -> None:

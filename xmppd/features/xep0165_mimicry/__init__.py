@@ -18,6 +18,7 @@ Clients that know the mark say so with C{<enable xmlns='urn:xmppd:names:0'/>}, a
 from __future__ import annotations
 
 from xmppd.features.xep0165_mimicry.checking import CHECK, Checks
+from xmppd.features.xep0165_mimicry.contacts import Rosters
 from xmppd.features.xep0165_mimicry.keys import PUBKEY
 from xmppd.features.xep0165_mimicry.languages import Languages
 from xmppd.features.xep0165_mimicry.meeting import REFERRALS, Meetings
@@ -42,8 +43,9 @@ def _enable(request: Request) -> None:
 def join(host: IHost) -> None:
     """Look at strangers, and let users say what they read."""
     languages = Languages(host)
-    meetings = Meetings(host, languages)
-    petnames = Petnames(host)
+    rosters = Rosters(host)
+    meetings = Meetings(host, languages, rosters)
+    petnames = Petnames(host, rosters)
     hooks = host.hooks
     host.watched.update((ns.NAMES.encode(), REFERRALS.partition(" ")[0].encode(), b"&#"))
     hooks.starting.addObserver(meetings.started)

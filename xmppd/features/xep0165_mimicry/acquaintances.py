@@ -9,7 +9,7 @@ request that follows a recommendation finds it.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
@@ -36,6 +36,9 @@ LONGEST: Final = 200
 
 ACCOUNTS: Final = 1000
 """For how many accounts something may be under way at a time."""
+
+TURNS: Final = 200
+"""How much of one account may wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +125,16 @@ class Acquaintances:
         self._host = host
         self._locks: dict[str, tuple[DeferredLock, int]] = {}
 
-    def inTurn(self, account: str, work: Callable[[], Awaitable[T]]) -> Deferred[T]:
+    def inTurn(self, account: str, work: Callable[[], Awaitable[T]], most: int = TURNS) -> Deferred[T]:
         """
         Do something about one account when all that was to be done before is done.
 
+        @param most: behind how much else of that account it may wait.
         @raise OverflowError: too much is under way.
         """
         lock, count = self._locks.get(account, (None, 0))
+        if count >= most:
+            raise OverflowError("too much is to be remembered for an account")
         if lock is None:
             if len(self._locks) >= ACCOUNTS:
                 raise OverflowError("too many accounts have something to remember")
@@ -154,9 +160,13 @@ class Acquaintances:
         data = await self._host.facts.get(account, KIND, bare)
         return Acquaintance.fromBytes(data) if data is not None else Acquaintance()
 
-    async def put(self, account: str, bare: str, known: Acquaintance, isContact: bool) -> None:
+    async def put(self, account: str, bare: str, known: Acquaintance, contacts: Container[str]) -> None:
         """
-        Remember something; if there is no more room, strangers are forgotten for contacts, and nobody for strangers.
+        Remember something. If there is no more room, those of whom only they themselves have said something are
+        forgotten for those who were recommended, and both for contacts, so that no crowd of strangers can have anybody
+        else forgotten, or not remembered.
+
+        @param contacts: the bare JIDs of whom the user has in the roster.
         """
         facts = self._host.facts
         if known == Acquaintance():
@@ -164,8 +174,14 @@ class Acquaintances:
             return
         there = await facts.all(account, KIND)
         if bare not in there and len(there) >= MOST:
-            strangers = [name for name, data in there.items() if not Acquaintance.fromBytes(data).keys]
-            if not isContact or not strangers:
+            ranks = {name: _rank(name, Acquaintance.fromBytes(data), contacts) for name, data in there.items()}
+            least = min(ranks, key=lambda name: ranks[name])
+            if ranks[least] >= _rank(bare, known, contacts):
                 return
-            await facts.delete(account, KIND, strangers[0])
+            await facts.delete(account, KIND, least)
         await facts.put(account, KIND, bare, known.toBytes())
+
+
+def _rank(bare: str, known: Acquaintance, contacts: Container[str]) -> int:
+    """How much it matters to remember somebody."""
+    return 2 if bare in contacts else 1 if known.referrals else 0

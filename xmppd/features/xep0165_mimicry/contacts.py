@@ -44,7 +44,7 @@ class Contacts:
         self._bares: Counter[str] = Counter()
         self._byKey: dict[tuple[str, str], dict[str, None]] = {}
 
-    def __contains__(self, bare: str) -> bool:
+    def __contains__(self, bare: object) -> bool:
         """Whether an address, or one with a resource of it, is in the roster."""
         return bare in self._bares
 

@@ -121,11 +121,11 @@ def introduced(stanza: Stanza) -> list[JID]:
 class Meetings:
     """Those of one host's users."""
 
-    def __init__(self, host: IHost, languages: Languages) -> None:
+    def __init__(self, host: IHost, languages: Languages, rosters: Rosters) -> None:
         self._host = host
         self._languages = languages
+        self._rosters = rosters
         self._headlines = Headlines(host)
-        self._rosters = Rosters(host)
         self._known: OrderedDict[Pair, tuple[Outcome, float, NamesConfig]] = OrderedDict()
         self._parties: dict[str, set[Pair]] = {}
         self._domains: Counter[str] = Counter()

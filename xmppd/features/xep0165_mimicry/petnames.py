@@ -22,9 +22,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xmppd.features.xep0165_mimicry.acquaintances import LONGEST, Acquaintance, Acquaintances, Referral
+from xmppd.features.xep0165_mimicry.contacts import Rosters
 from xmppd.features.xep0165_mimicry.keys import PUBKEY, identities
 from xmppd.features.xep0165_mimicry.meeting import REFERRALS
-from xmppd.features.xep0165_mimicry.telling import NAME, Headlines
+from xmppd.features.xep0165_mimicry.telling import NAME, TOLD, Headlines
 from xmppd.ixmppd import IHost, ISession, Meeting, NameVerdict, NodeItem, Request, RosterItem, StoreUnavailable
 from xmppd.naming import ALLOW, WARN
 from xmppd.wire import ns
@@ -42,6 +43,9 @@ EVENT: Final = "http://jabber.org/protocol/pubsub#event event"
 MOST_ITEMS: Final = 20
 """How many recommendations of one stanza are remembered."""
 
+LATER: Final = 100
+"""Behind how much else of an account that waits for its turn what others send is remembered."""
+
 MOST_TOLD: Final = 1000
 """How many contacts of this server hear of somebody's new keys at most."""
 
@@ -58,8 +62,9 @@ _SAID: Final = {
 class Petnames:
     """Those of one host's users."""
 
-    def __init__(self, host: IHost) -> None:
+    def __init__(self, host: IHost, rosters: Rosters) -> None:
         self._host = host
+        self._rosters = rosters
         self._known = Acquaintances(host)
         self._headlines = Headlines(host)
         self._own: bool = host.option(NAME, "petnames")
@@ -85,7 +90,7 @@ class Petnames:
         if verdict.reasons:
             self._headlines.say(account, f"Think of another name for {contact}: {self._why(verdict)}.")
         if known.referrals:
-            await self._known.put(account, contact, known.used(self._host.clock.seconds()), True)
+            await self._known.put(account, contact, known.used(self._host.clock.seconds()), {contact, *roster})
         return None
 
     def _judge(
@@ -125,13 +130,14 @@ class Petnames:
     def _why(self, verdict: NameVerdict) -> str:
         """Reasons in words."""
         words = dict.fromkeys(_SAID.get(each, "it can't be told from other names") for each in verdict.reasons)
-        return "; ".join(words) + (f" ({', '.join(verdict.alike)})" if verdict.alike else "")
+        alike = ", ".join(verdict.alike[:TOLD])
+        return "; ".join(words) + (f" ({alike})" if alike else "")
 
     def _refusal(self, verdict: NameVerdict) -> StanzaError:
         """How a client is told; all it is told is the user's own."""
         condition = StanzaCondition.CONFLICT if "look-alike" in verdict.reasons else StanzaCondition.NOT_ACCEPTABLE
         children = [Element("reason", ns.NAMES, {}, (each,)) for each in verdict.reasons]
-        children += [Element("like", ns.NAMES, {}, (writable(each),)) for each in verdict.alike]
+        children += [Element("like", ns.NAMES, {}, (writable(each),)) for each in verdict.alike[:TOLD]]
         application = Element("imitation", ns.NAMES, {}, tuple(children)).toBytes()
         return StanzaError(condition, f"The name can't be used: {self._why(verdict)}.", application=application)
 
@@ -152,13 +158,12 @@ class Petnames:
             meeting.reasons.append("key")
         if known.recommended and known.recommended.isdisjoint(offered):
             meeting.reasons.append("referral")
-        item = meeting.roster.get(bare)
-        isContact = item is not None and item.listed
+        contacts = {jid for jid, item in meeting.roster.items() if item.listed}
         if offered and not known.keys and not meeting.reasons:
             known = known.withKeys(offered, "request", self._host.clock.seconds())
         if nick:
             known = replace(known, nick=nick)
-        await self._known.put(account, bare, known, isContact)
+        await self._known.put(account, bare, known, contacts)
 
     def _compareName(self, meeting: Meeting, nick: str) -> None:
         """Somebody who goes by the name that the user has given to another."""
@@ -218,23 +223,21 @@ class Petnames:
         """Who recommends has to be a contact (section 3: no more trust than in who sends it)."""
         if not await self._host.exists(account):
             return
-        roster = {each.jid: each for each in (await self._host.rosters.get(account)).items}
-        sender = roster.get(by)
-        if sender is None or not sender.listed:
+        contacts = await self._rosters.of(account)
+        if by not in contacts:
             return
         for item in items:
             try:
                 bare = parse(item.get("jid") or "").bare
             except JIDMalformed:
                 continue
-            there = roster.get(bare)
-            if bare in (account, by) or (there is not None and there.listed):
+            if bare in (account, by) or bare in contacts:
                 continue
             nick = next((each.text for each in item.elements() if each.qname == NICK), "")
             name, keys = item.get("name") or "", identities(item.elements())
             referral = Referral(by, name[:LONGEST], nick[:LONGEST], keys, self._host.clock.seconds())
             known = await self._known.get(account, bare)
-            await self._known.put(account, bare, known.withReferral(referral), False)
+            await self._known.put(account, bare, known.withReferral(referral), contacts)
 
     # --- keys that contacts publish
 
@@ -261,8 +264,8 @@ class Petnames:
 
     async def _learn(self, account: str, bare: str, keys: tuple[str, ...]) -> None:
         """Keys of a contact's: associate them with it, or say that they are others than before (section 2.3)."""
-        item = {each.jid: each for each in (await self._host.rosters.get(account)).items}.get(bare)
-        if item is None or not item.listed:
+        contacts = await self._rosters.of(account)
+        if bare not in contacts:
             return
         known = await self._known.get(account, bare)
         expected = tuple(known.keys) or tuple(known.recommended)
@@ -271,7 +274,8 @@ class Petnames:
             self._host.names.note(verdict, recipient=account)
             self._headlines.alarm(account, verdict)
         merged = tuple(dict.fromkeys((*keys, *(() if known.changes(keys) else known.keys))))
-        await self._known.put(account, bare, known.withKeys(merged, "publication", self._host.clock.seconds()), True)
+        known = known.withKeys(merged, "publication", self._host.clock.seconds())
+        await self._known.put(account, bare, known, contacts)
 
     # --- asking
 
@@ -310,9 +314,9 @@ class Petnames:
     def _later(self, account: str, work: Any) -> None:
         """What nobody waits for."""
         try:
-            self._known.inTurn(account, work).addErrback(self._failed)
+            self._known.inTurn(account, work, LATER).addErrback(self._failed)
         except OverflowError:
-            log.warn("too much is under way to remember who was recommended to {account}", account=account)
+            log.debug("too much is under way to remember who was recommended to {account}", account=account)
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(StoreUnavailable, json.JSONDecodeError) is None:

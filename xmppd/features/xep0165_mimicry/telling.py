@@ -28,7 +28,9 @@ TOLD: Final = 5
 """How many look-alikes, and of how many characters, are named."""
 
 PER_HOUR: Final = 20
-"""How many headlines an account gets in an hour; what else comes is only marked."""
+"""How many headlines an account gets in an hour; the last one says that what else comes is only marked."""
+
+MORE: Final = "Many come: of others you won't be told in this hour. Careful with whoever writes for the first time."
 
 REMEMBERED: Final = 10_000
 """Of how many accounts headlines are counted at a time."""
@@ -103,7 +105,7 @@ class Headlines:
         unaware = [each for each in present if ENABLED not in each.slots]
         if (present and not unaware) or not self._mayTell(bare):
             return
-        text = sentences(verdict)
+        text = self._text(bare, verdict)
         if not present:
             self._send(bare, "normal", text)
         for session in unaware:
@@ -121,10 +123,15 @@ class Headlines:
         if not self._mayTell(bare):
             return
         present = [each for each in self._host.router.sessionsOf(bare) if each.presence is not None]
+        text = self._text(bare, verdict)
         for session in present:
-            self._send(session.full, "headline", sentences(verdict), mark(verdict))
+            self._send(session.full, "headline", text, mark(verdict))
         if not present:
-            self._send(bare, "normal", sentences(verdict), mark(verdict))
+            self._send(bare, "normal", text, mark(verdict))
+
+    def _text(self, bare: str, verdict: NameVerdict) -> str:
+        """What a user is told; nobody can have it go unnoticed that more isn't."""
+        return sentences(verdict) + (f" {MORE}" if self._counts[bare][1] == PER_HOUR else "")
 
     def _send(self, to: str, type: str, text: str, *more: Element) -> None:
         body = Element("body", ns.CLIENT, {}, (text,))
