@@ -125,15 +125,15 @@ class Acquaintances:
         self._host = host
         self._locks: dict[str, tuple[DeferredLock, int]] = {}
 
-    def inTurn(self, account: str, work: Callable[[], Awaitable[T]], most: int = TURNS) -> Deferred[T]:
+    def inTurn(self, account: str, work: Callable[[], Awaitable[T]], most: int | None = None) -> Deferred[T]:
         """
         Do something about one account when all that was to be done before is done.
 
-        @param most: behind how much else of that account it may wait.
+        @param most: behind how much else of that account it may wait; L{TURNS} if None.
         @raise OverflowError: too much is under way.
         """
         lock, count = self._locks.get(account, (None, 0))
-        if count >= most:
+        if count >= (TURNS if most is None else most):
             raise OverflowError("too much is to be remembered for an account")
         if lock is None:
             if len(self._locks) >= ACCOUNTS:
