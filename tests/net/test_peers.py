@@ -26,7 +26,7 @@ from xmppd.stream.incoming import IncomingStream
 from xmppd.stream.outgoing import OutgoingStream
 from xmppd.trust.dane import Endpoint, Security, TLSARecord
 from xmppd.trust.verdict import Prooftype, Verdict
-from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.errors import StanzaCondition
 
 SMALLEST = 'data = "d"\n[host."example.org"]\n'
 
@@ -188,31 +188,6 @@ class VerifyTests(ServerCase):
         for shortcut in (True, False):
             asked = FakeAuthoritative(good if shortcut else b"", Security.SECURE)
             self.assertIs(self.verify(good, asked).prooftype, Prooftype.DIALBACK_DNSSEC)
-
-    @spec("XEP-0205", "3.2")
-    def test_bounds(self) -> None:
-        """Strangers who send keys of servers that don't answer leave room for others."""
-        waiting: list[Deferred[Any]] = []
-        failures: list[Failure] = []
-
-        async def verifier(*arguments: Any) -> Any:
-            waiting.append(Deferred())
-            return await waiting[-1]
-
-        self.peers._verifier = verifier
-        for number in range(400):
-            end: Any = End()
-            end.address = f"192.0.2.{1 + number // 100}"
-            stream = IncomingStream(end, self.peers)
-            self.addCleanup(stream.connectionLost)
-            verifying = self.peers.verify(stream, "example.org", f"{number}.example", "id", "key")
-            verifying.addErrback(failures.append)
-        self.assertEqual(len(waiting), 4 * peers.VERIFYING_FROM)
-        self.assertLess(peers.VERIFYING, peers.OPENING)
-        self.assertEqual(failures[0].value.condition, StanzaCondition.REMOTE_SERVER_TIMEOUT)
-        for each in waiting:
-            each.errback(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT))
-        self.assertEqual((len(failures), self.peers._verifying.total()), (400, 0))
 
 
 class WayBackTests(ServerCase):

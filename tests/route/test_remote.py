@@ -125,6 +125,28 @@ class RemoteTests(SynchronousTestCase):
         self.assertEqual(self.errors(), [])
         self.assertEqual(list(self.remote.links), [("example.org", "b.example"), ("example.org", "c.example")])
 
+    def test_linksFull(self) -> None:
+        """Rather than nobody being served, it is forgotten that somebody couldn't be reached a moment ago."""
+        self.patch(remote, "LINKS", 2)
+        self.remote.connected(*PAIR, FakeCarrier())
+        self.send("x@a.example")
+        self.remote.failed("example.org", "a.example", TIMEOUT)
+        self.errors()
+        self.send("x@b.example")
+        self.assertEqual(self.errors(), [])
+        self.assertEqual(set(self.remote.links), {PAIR, ("example.org", "b.example")})
+
+    def test_linksOfOthers(self) -> None:
+        """Streams that nothing was to be sent on leave half of the room; and one counts once for a pair."""
+        self.patch(remote, "LINKS", 4)
+        carrier = FakeCarrier()
+        for number in range(10):
+            self.remote.connected("example.org", f"{number}.example", carrier)
+        self.assertEqual(len(self.remote.links), 2)
+        self.remote.connected("example.org", "0.example", carrier)
+        self.remote.disconnected("example.org", "0.example", carrier)
+        self.assertEqual(self.remote.links["example.org", "0.example"].carriers, [])
+
     def test_disconnected(self) -> None:
         """A stream ends: the next stanza takes another, or asks for one."""
         first, second = FakeCarrier(), FakeCarrier()
@@ -236,6 +258,8 @@ class GuestTests(GuestCase):
         for to in (bare, guest.jid):
             for kind, type in (("message", "chat"), ("presence", "subscribe"), ("iq", "get")):
                 content = "<query xmlns='jabber:iq:version'/>" if kind == "iq" else ""
-                door.arrived(fromBytes(f"<{kind} from='{FAR}/y' to='{to}' type='{type}' id='i'>{content}</{kind}>".encode()))
+                door.arrived(
+                    fromBytes(f"<{kind} from='{FAR}/y' to='{to}' type='{type}' id='i'>{content}</{kind}>".encode())
+                )
         self.server.pump()
         self.assertEqual(guest.take(), [])

@@ -11,12 +11,11 @@ the certificate, and what the DNS says.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -24,6 +23,7 @@ from xmppd.config import Configuration
 from xmppd.counters import Counters
 from xmppd.ixmppd import IClock, IEntropy
 from xmppd.net.admission import Admission
+from xmppd.net.calls import Calls
 from xmppd.net.histories import Histories
 from xmppd.net.hops import verdictsOf
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
@@ -42,7 +42,6 @@ from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback, 
 from xmppd.trust.pkix import presentedChain, provePKIX
 from xmppd.trust.posh import provePOSH
 from xmppd.trust.verdict import DANE_PROOFTYPES, Proof, Prooftype, Verdict, decide, held
-from xmppd.wire.addresses import counted
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.stanza import Stanza
 
@@ -53,12 +52,6 @@ CONNECT_SECONDS: Final = 15
 
 OPENING: Final = 500
 """To how many pairs of domains streams may be on their way at a time; strangers can ask for them, by dialback."""
-
-VERIFYING: Final = 250
-"""How many keys may be verified at a time, so that strangers leave room for what is sent from here."""
-
-VERIFYING_FROM: Final = 50
-"""How many of them from one address."""
 
 SWEEP_SECONDS: Final = 10
 """How often streams are looked at for silence."""
@@ -148,7 +141,7 @@ class Peers:
         self._admission = admission
         self._turns = turns
         self._outgoing: dict[tuple[str, str], OutgoingStream] = {}
-        self._verifying: Counter[str] = Counter()
+        self._calls = Calls(reactor)
         self._opening: dict[tuple[str, str], list[Deferred[OutgoingStream]]] = {}
         self._stopping = False
         self._renewal = Renewal(self.proveAgain)
@@ -333,17 +326,7 @@ class Peers:
 
     def verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Deferred[Any]:
         """See L{xmppd.stream.s2s.Premises}."""
-        source = counted(stream.address)
-        if self._verifying.total() >= VERIFYING or self._verifying[source] >= VERIFYING_FROM:
-            return fail(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "Too many keys are being verified."))
-        self._verifying[source] += 1
-
-        def done(result: Any) -> Any:
-            self._verifying[source] -= 1
-            self._verifying += Counter()  # forgets who has none
-            return result
-
-        return Deferred.fromCoroutine(self._verify(stream, local, remote, id, key)).addBoth(done)
+        return self._calls.verify(stream.address, self._verify(stream, local, remote, id, key))
 
     async def _verify(self, stream: ServerStream, local: str, remote: str, id: str, key: str) -> Verdict:
         asked = await self._verifier(stream, local, remote)
@@ -520,6 +503,7 @@ class Peers:
             )
 
     async def _try(self, local: str, remote: str, place: Place, endpoint: Any, tryTLS: bool) -> OutgoingStream:
+        self._calls.makeRoom()
         connection = DialledConnection(self._dialled, self, self._peerTLS, local, remote, place, endpoint, tryTLS)
         connection.socketOptions = self.socketOptions
         self._reactor.connectTCP(place.address, place.target.port, Dialling(connection), CONNECT_SECONDS)
@@ -529,6 +513,7 @@ class Peers:
             reason = f"The other server can't be reached: {' '.join(str(problem).split())[:200]}"
             raise StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, reason) from None
         self.streams.add(stream)
+        self._calls.streams.add(stream)
         opened = await stream.opened
         self._outgoing.setdefault((local, remote), opened)
         return opened
@@ -563,6 +548,7 @@ class Peers:
     def ended(self, stream: ServerStream) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
         self.streams.discard(stream)
+        self._calls.streams.discard(stream)  # type: ignore[arg-type]
         self.resigned(stream)
 
     # --- time

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred
@@ -164,9 +165,15 @@ class Remote:
         """A new link; None if there are too many that can't be forgotten."""
         now = self._clock.seconds()
         if len(self.links) >= LINKS:
-            for pair, each in tuple(self.links.items())[:100]:
-                if each.idle and each.until <= now:
-                    del self.links[pair]
+            looked = tuple(islice(self.links.items(), 100))
+            idle = [(pair, each) for pair, each in looked if each.idle]
+            over = [pair for pair, each in idle if each.until <= now]
+            for pair, each in looked:
+                if not each.idle:
+                    self.links.move_to_end(pair)
+            # Rather forget that one has failed a moment ago than serve nobody new.
+            for pair in over or [pair for pair, _ in idle[:1]]:
+                del self.links[pair]
             if len(self.links) >= LINKS:
                 return None
         link = self.links[local, remote] = Link(local, remote)
@@ -211,8 +218,10 @@ class Remote:
 
     def connected(self, local: str, remote: str, carrier: Carrier) -> None:
         """There is a stream for a pair, perhaps one more."""
-        link = self.links.get((local, remote)) or self._link(local, remote)
-        if link is None:
+        link = self.links.get((local, remote))
+        if link is None and len(self.links) < LINKS // 2:  # what only others have asked for leaves room
+            link = self._link(local, remote)
+        if link is None or carrier in link.carriers:
             return
         link.carriers.append(carrier)
         link.failures = 0

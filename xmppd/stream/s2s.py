@@ -361,6 +361,8 @@ class ServerStream(Stream):
 
     def nowSpeaks(self, local: str, remote: str) -> None:
         """Stanzas of a pair may be sent from now on."""
+        if (local, remote) in self.spoken:
+            return
         self._cancelDeadline()
         self.spoken.add((local, remote))
         log.info(
