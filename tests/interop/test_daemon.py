@@ -331,7 +331,7 @@ class DemoTests(DaemonCase):
         folder = Path(said.partition("\nData: ")[2].partition(" ")[0])
         self.file = folder / "demo.toml"
         status, answer = self.ctl("status", "--json")
-        self.assertEqual((status, answer["hosts"][0]["accounts"], answer["hosts"][0]["guests"]), (0, 3, "public"))
+        self.assertEqual((status, answer["hosts"][0]["accounts"], answer["hosts"][0]["guests"]), (0, 4, "public"))
         ports = sorted(int(each["address"].rpartition(":")[2]) for each in answer["ports"])
         self.assertEqual(len(set(ports) - {first}), 3)
         # HTTP has a wish of its own, below all that the system gives away.

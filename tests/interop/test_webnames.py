@@ -5,14 +5,19 @@ the server's warnings. As L{tests.interop.test_webchat}, in a real browser again
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from hashlib import sha1
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.interop.chromium import Tab
+from tests.interop.chromium import Browser, Tab, missing
 from tests.interop.daemon import DOMAIN, ROOT
 from tests.interop.test_webchat import CONTRAST, LEVELS, NAMED, TWICE, WebChatTestCase
 from tests.interop.wire import Element, Wire
@@ -65,8 +70,6 @@ class ColourTests(SynchronousTestCase):
     @spec("XEP-0392", "5.1")
     def test_lengths(self) -> None:
         """Texts of all lengths around the blocks of SHA-1."""
-        from hashlib import sha1
-
         texts = ["a" * length for length in range(1, 140)]
         script = SCRIPT.replace("{file}", (ROOT / "xmppd" / "web" / "colours.js").as_uri())
         command = ["node", "--input-type=module", "-e", script, "\n".join(f"{text} usual" for text in texts)]
@@ -124,7 +127,7 @@ disclose = true"""
 class CheckingTests(NamesCase):
     """The view of names."""
 
-    @spec("mission", "M1")
+    @spec("mission", "M2")
     @spec("XEP-0165", "2.1")
     def test_guest(self) -> None:
         """A guest types, and sees what a name is made of, letter by letter."""
@@ -154,7 +157,7 @@ class CheckingTests(NamesCase):
         tab.run("document.getElementById('names-input').dispatchEvent(new Event('input'))")
         tab.wait("document.getElementById('names-verdict').hidden")
 
-    @spec("mission", "M1")
+    @spec("mission", "M2")
     def test_account(self) -> None:
         """Somebody with an account is told which contact an address looks like; accounts that are no contacts aren't told."""
         tab = self.account()
@@ -180,7 +183,7 @@ class CreationTests(NamesCase):
             tab.fill(f"#create-{field}", text)
         tab.press("Enter")
 
-    @spec("mission", "M1")
+    @spec("mission", "M2")
     @spec("XEP-0077", "3.1.1")
     def test_create(self) -> None:
         """As a new user would: a name like another's is refused, and it is said why; another is taken."""
@@ -225,6 +228,46 @@ class ClosedTests(NamesCase):
         tab = self.open()
         tab.wait("!document.getElementById('door').hidden")
         self.assertTrue(tab.run("document.getElementById('create-offer').hidden"))
+
+
+class DemoTests(SynchronousTestCase):
+    """What somebody finds who starts the demo."""
+
+    skip = missing()
+
+    @spec("mission", "M2")
+    def test_paypal(self) -> None:
+        """The demo invites to register a name like one that is there, and the page says why that is refused."""
+        folder = Path(tempfile.mkdtemp(prefix="xmppd-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        command = [sys.executable, "-m", "xmppd", "demo", "--data", str(folder), "--port", "0"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        assert process.stdout is not None
+        self.addCleanup(process.stdout.close)
+        said = ""
+        for line in process.stdout:
+            said += line
+            if "Ctrl-C" in line:
+                break
+        self.assertIn("paypa1 is refused", said)
+        found = re.search(r"http://\S+/", said)
+        assert found is not None, said
+        browser = Browser()
+        self.addCleanup(browser.close)
+        tab = browser.open(found[0])
+        tab.wait("!document.getElementById('door').hidden")
+        tab.click("#show-create")
+        for name, outcome in (("paypa1", "there already: paypal"), ("mercutio", "")):
+            for field, text in (("name", name), ("password", "a secret"), ("again", "a secret")):
+                tab.fill(f"#create-{field}", text)
+            tab.press("Enter")
+            if outcome:
+                tab.see("#create-problem", outcome)
+        tab.see("#who-name", "mercutio@example.org")
+        self.assertEqual(tab.complaints, [])
 
 
 class ContactTests(NamesCase):
@@ -282,7 +325,7 @@ class ContactTests(NamesCase):
         tab.see("#talk-title", "My bank")
         tab.see("#talk-subject", "paypal@example.org")
 
-    @spec("mission", "M3", "M4")
+    @spec("mission", "M3", "M4", "M7")
     @spec("XEP-0165", "2.5")
     def test_requests(self) -> None:
         """Who asks is shown with the warning; an acceptance takes a name; a denial is sent."""
@@ -366,10 +409,10 @@ class ContactTests(NamesCase):
         self.view(tab, "contacts")
         tab.see("#contact-list .handle", "My bank")
         disc = "getComputedStyle([...document.querySelectorAll('#contact-list .entry')].find((e) => e.innerText.includes('%s')).querySelector('.face')).backgroundColor"
-        usual = tab.run(disc % "paypal@")
-        self.assertNotEqual(usual, tab.run(disc % "juliet@"))
-        tab.click("[aria-label='Write My bank']")
-        tab.see("#talk-title", "My bank")
+        self.assertNotEqual(tab.run(disc % "paypal@"), tab.run(disc % "juliet@"))
+        usual = tab.run(disc % "juliet@")
+        tab.click("[aria-label='Write Sun']")
+        tab.see("#talk-title", "Sun")
         self.assertEqual(tab.run("getComputedStyle(document.querySelector('#place-list [aria-current] .face')).backgroundColor"), usual)
         tab.click("#show-panel")
         for choice in ("off", "blue", "red-green", "usual"):

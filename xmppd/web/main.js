@@ -338,6 +338,9 @@ class Page {
         this._refused(fromStanza(stanza, `Presence to ${from}`));
       } else if (this.session.kind === "account") {
         this.people.presence(stanza);
+        if (stanza.getAttribute("type") === "subscribe") {
+          $("news").textContent = `${visible(bareOf(from))} asks to be your contact.`;
+        }
       }
     } else if (stanza.localName === "message") {
       this._message(stanza, from, room);
@@ -450,6 +453,8 @@ class Page {
       }
     });
     $("message").addEventListener("input", grow);
+    const bar = document.querySelector(".bar"); // has two lines on small screens
+    new ResizeObserver(() => $("chat").style.setProperty("--bar", `${bar.offsetHeight}px`)).observe(bar);
     document.addEventListener("keydown", (event) => event.key === "Escape" && this._closeSides());
     matchMedia(NARROW).addEventListener("change", () => {
       this.peopleWanted = null;
