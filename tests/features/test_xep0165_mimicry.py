@@ -547,6 +547,29 @@ class LanguageTests(MeetingCase):
             self.arrive(sender)
             self.assertEqual(self.warnings(stream.take()), [None])
 
+    def test_own(self) -> None:
+        """Clients say that everybody speaks English; whose address or contacts have other letters reads those."""
+        self.session.end()
+        stream = FakeStream(self.host, FakeAccount("\u0438\u0432\u0430\u043d@example.org"), self.rig.clock)
+        for session, stream in ((self.successResultOf(self.host.bind(stream, "x")), stream), self.bindWith("en")):
+            stream.session, stream.language = session, "en"
+            self.rig.send(session, b"<presence/>")
+            stream.take()
+            for sender, foreign in (("\u043c\u0430\u0440\u0438\u044f@jabber.org", session.bare == USER), ("\u05e9\u05dc\u05d5\u05dd@jabber.org", True)):
+                self.arrive(sender, session.bare)
+                (got,) = self.warnings(stream.take())
+                self.assertEqual(got["reason"] if got else [], ["foreign"] * foreign, sender)
+        self.host.rosters.put(USER, RosterItem("petr@jabber.org", name="\u041f\u0451\u0442\u0440"))
+        self.arrive("\u0430\u043d\u043d\u0430@jabber.org")
+        self.assertEqual(self.warnings(stream.take()), [None])
+        self.host.rosters.put(USER, RosterItem("petr@jabber.org", name="Peter"))
+        self.arrive("\u043e\u043b\u044f@jabber.org")
+        self.assertIsNotNone(self.warnings(stream.take())[0])
+        self.host.rosters.put(USER, RosterItem("petr@jabber.org", name="\u041f\u0451\u0442\u0440"))
+        self.host.facts.put(USER, "languages", "chosen", b'["en"]')
+        self.arrive("\u043a\u0430\u0442\u044f@jabber.org")
+        self.assertIsNotNone(self.warnings(stream.take())[0])
+
     def test_stored(self) -> None:
         """Only what is new is written, and nothing of it is anybody's else."""
         writes: list[Any] = []

@@ -15,6 +15,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from xmppd.ixmppd import IClock, IHost, RosterChanges, RosterItem
+from xmppd.wire.confusable import LONGEST, inspect
 from xmppd.wire.jid import JID, parse
 from xmppd.wire.lookalikes import addressKeys
 
@@ -34,12 +35,14 @@ class Contacts:
 
     @ivar items: by JID, as it is in the roster.
     @ivar version: of the roster.
+    @ivar scripts: how many of them are written in each script, or called so by the user; ASCII doesn't count.
     @ivar lock: held while they are learnt.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, RosterItem] = {}
         self.version = 0
+        self.scripts: Counter[str] = Counter()
         self.lock = DeferredLock()
         self._bares: Counter[str] = Counter()
         self._byKey: dict[tuple[str, str], dict[str, None]] = {}
@@ -58,6 +61,7 @@ class Contacts:
         if changes.complete:
             self.items.clear()
             self._bares.clear()
+            self.scripts.clear()
             self._byKey.clear()
         for jid in changes.removed:
             self._remove(jid)
@@ -73,11 +77,16 @@ class Contacts:
             self._bares[jid.bare] += 1
             for key in addressKeys(jid):
                 self._byKey.setdefault(key, {})[item.jid] = None
+        else:
+            self.scripts.subtract(scriptsOf(self.items[item.jid]))
+        self.scripts.update(scriptsOf(item))
         self.items[item.jid] = item
 
     def _remove(self, contact: str) -> None:
-        if self.items.pop(contact, None) is None:
+        item = self.items.pop(contact, None)
+        if item is None:
             return
+        self.scripts.subtract(scriptsOf(item))
         jid = parse(contact)
         self._bares[jid.bare] -= 1
         if not self._bares[jid.bare]:
@@ -87,6 +96,18 @@ class Contacts:
             del found[contact]
             if not found:
                 del self._byKey[key]
+
+
+def scriptsOf(item: RosterItem) -> frozenset[str]:
+    """The scripts of a contact's address and name; whoever has such a contact can read them."""
+    return scriptsIn(parse(item.jid).bare) | scriptsIn(item.name)
+
+
+def scriptsIn(text: str) -> frozenset[str]:
+    """The scripts of a text besides ASCII."""
+    if text.isascii():
+        return frozenset()
+    return inspect("".join(each for each in text[:LONGEST] if each > "\x7f")).scripts
 
 
 class Rosters:

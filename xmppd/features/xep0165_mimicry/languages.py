@@ -87,12 +87,16 @@ class Languages:
 
     async def of(self, bare: str) -> tuple[str, ...] | None:
         """The tags of an account's languages; None if nothing is known, and the configuration has to do."""
+        return (await self.known(bare))[0]
+
+    async def known(self, bare: str) -> tuple[tuple[str, ...] | None, bool]:
+        """What L{of} answers, and whether it is the user's own choice."""
         known = await self._host.facts.all(bare, KIND)
         if CHOSEN in known:
-            return tuple(json.loads(known[CHOSEN]))
+            return tuple(json.loads(known[CHOSEN])), True
         live = [session.stream.language for session in self._host.router.sessionsOf(bare) if session.stream is not None]
         heard = [tag for tag in (*live, known.get(HEARD, b"").decode()) if tag]
-        return tuple(dict.fromkeys((*heard, *self._host.names.config.languages))) if heard else None
+        return tuple(dict.fromkeys((*heard, *self._host.names.config.languages))) if heard else None, False
 
     # --- choosing
 

@@ -28,7 +28,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from xmppd.features.xep0165_mimicry.contacts import Contacts, Rosters
+from xmppd.features.xep0165_mimicry.contacts import Contacts, Rosters, scriptsIn
 from xmppd.features.xep0165_mimicry.languages import Languages
 from xmppd.features.xep0165_mimicry.telling import NAME, WARNING, WARNINGS, Headlines, attach
 from xmppd.hooks import Unanswered
@@ -452,7 +452,9 @@ class Meetings:
         if jid.local is not None and not keysOf(jid.domain).isdisjoint(keysOf(host.domain)):
             found = await host.nameIndex.alike("account", host.domain, jid.local, 5)
             doubles = [record.owner for record in found if record.owner != recipient]
-        languages = await self._languages.of(recipient)
+        languages, chosen = await self._languages.known(recipient)
+        if not chosen and _reads(recipient, contacts, jid):
+            languages = ()
         verdict = names.judgeAddress(jid, (*alike, *doubles), languages)
         if doubles and not names.config.disclose:  # who has an account here is nobody's business
             hidden = set(doubles) - set(alike)
@@ -490,6 +492,15 @@ class Meetings:
         self._host.names.note(verdict, recipient=recipient)
         if not verdict.refused:
             self._headlines.tell(recipient, verdict)
+
+
+def _reads(recipient: str, contacts: Contacts, jid: JID) -> bool:
+    """
+    Whether somebody reads an address, whatever languages are known: his own is written like it, or contacts are. Many
+    clients say that they speak English to whoever hasn't told them otherwise.
+    """
+    scripts = scriptsIn(jid.bare)
+    return scripts <= scriptsIn(recipient) | {script for script, count in contacts.scripts.items() if count}
 
 
 def _domain(pair: Pair) -> str:
