@@ -15,6 +15,9 @@ from xmppd.readers import option
 PROOFTYPES = ("pkix", "dane", "posh", "dialback", "dialback-dnssec", "none")
 """How it can be known who another server is; C{xmppd.trust.verdict} says what each is worth."""
 
+DOWNGRADES = ("refuse", "warn")
+"""What can become of a domain that proves itself by less than it should."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
@@ -37,6 +40,9 @@ class S2SConfig:
     @ivar enabled: whether stanzas go to other servers though none can connect here; they always do where C{listen.s2s}
         or C{listen.s2s_tls} names something.
     @ivar prooftypes: by which of L{PROOFTYPES} a domain is believed.
+    @ivar downgrades: what becomes of a domain that is known by dialback alone where something speaks against that, one
+        of L{DOWNGRADES}.
+    @ivar downgradeDays: for how many days it counts that a domain was proved by more.
     @ivar allow: with whom there is anything to exchange, domains or C{*.PARENT}; empty: with everybody.
     @ivar deny: with whom there is nothing.
     @ivar peer: what is otherwise for some domains.
@@ -58,6 +64,8 @@ class S2SConfig:
 
     enabled: bool = option(readers.flag, False)
     prooftypes: tuple[str, ...] = option(readers.choices(*PROOFTYPES), ("pkix", "dane", "posh", "dialback"))
+    downgrades: str = option(readers.choice(*DOWNGRADES), "refuse")
+    downgradeDays: int = option(readers.number(1), 90)
     allow: tuple[str, ...] = option(readers.patterns, ())
     deny: tuple[str, ...] = option(readers.patterns, ())
     peer: Mapping[str, PeerConfig] = field(default_factory=dict)

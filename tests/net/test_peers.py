@@ -19,8 +19,8 @@ from tests.trust.authority import Authority, curveKey, der
 from xmppd.config import parse
 from xmppd.ixmppd import TLSFacts
 from xmppd.net import peers
+from xmppd.net.hops import peerFacts
 from xmppd.net.peerpolicy import lasting, limitsOfServers, policiesOf
-from xmppd.net.peers import peerFacts
 from xmppd.net.resolver import NoService, Place, Target, Withheld
 from xmppd.stream.incoming import IncomingStream
 from xmppd.stream.outgoing import OutgoingStream
@@ -130,6 +130,7 @@ class FakeAuthoritative:
     def __init__(self, certificate: bytes, security: Security) -> None:
         self.tls = TLSFacts("TLSv1.3", "x", peerCertificate=certificate)
         self.transport = self
+        self.verdict: Any = None
         self.place = Place(Target("h.montague.example", 5269, False, security), "192.0.2.5", security)
         self.dialback = self
         self.asked = 0
@@ -217,7 +218,9 @@ class WayBackTests(ServerCase):
 
     def may(self, domain: str = "montague.example") -> bool:
         """What is answered."""
-        stream = IncomingStream(End(), self.peers)
+        end: Any = End()
+        end.tlsConnection = None
+        stream = IncomingStream(end, self.peers)
         self.addCleanup(stream.connectionLost)
         answer: bool = self.successResultOf(self.peers.mayAnswer(stream, domain))
         return answer

@@ -32,6 +32,7 @@ class FakeVerdict:
     accepted: bool
     authenticated: bool
     prooftype: str
+    notice: str = ""
 
     def summary(self) -> str:
         """In short."""

@@ -63,7 +63,10 @@ class EvidenceTests(SynchronousTestCase):
         self.assertIs(self.judge(replace(hosted, endpoints=(endpoint(),))).prooftype, Prooftype.PKIX)
         self.assertIs(self.judge(replace(hosted, endpoints=(endpoint(HOSTING[0]),))).prooftype, Prooftype.DANE_EE)
         self.assertIs(self.judge(replace(hosted, posh=DOCUMENT)).prooftype, Prooftype.POSH)
-        self.assertIs(self.judge(replace(hosted, dialback=DIALBACK)).prooftype, Prooftype.DIALBACK)
+        led = self.judge(replace(hosted, dialback=DIALBACK))
+        self.assertIn("not for example.org, so somebody else may be answering", led.refusals[0])
+        for excused in ({"known": ("x." + HOST,)}, {"outgoing": False}):
+            self.assertIs(self.judge(replace(hosted, dialback=DIALBACK, **excused)).prooftype, Prooftype.DIALBACK)
 
     @spec("RFC 7673", "4.2")
     def test_contradiction(self) -> None:

@@ -21,9 +21,11 @@ from xmppd.ctl.tlscheck import derOf
 from xmppd.trust.certificates import asciiDomain, findCertificate, loadCertificates
 from xmppd.trust.posh import fingerprintsDocument, wellKnown
 from xmppd.trust.publish import publication, srvLines, tlsaLines
+from xmppd.trust.verdict import Past
 from xmppd.wire.jid import JIDMalformed, prepareDomain
 
 if TYPE_CHECKING:
+    from xmppd.ctl.line import Target
     from xmppd.net.explain import Explanation
 
 EXPLAIN_SECONDS: Final = 150.0
@@ -147,11 +149,12 @@ def _leaves(path: Path) -> Iterable[bytes]:
 # --- explaining ---------------------------------------------------------------------------------------------------
 
 
-def explained(config: Configuration, domain: str, local: str | None) -> Explanation:
+def explained(config: Configuration, domain: str, local: str | None, past: Past | None = None) -> Explanation:
     """
     Try a domain out. Runs the reactor, so this can be done once in a process.
 
     @param local: the domain of ours that calls; None: the first one.
+    @param past: what it was proved by before; None: that isn't known.
     @raise CommandError: an argument or the configuration can't be used.
     """
     from twisted.internet import reactor as installed
@@ -159,7 +162,7 @@ def explained(config: Configuration, domain: str, local: str | None) -> Explanat
     from twisted.python.failure import Failure
 
     reactor: Any = installed
-    exploring = exploration(reactor, config, domain, local)
+    exploring = exploration(reactor, config, domain, local, past)
     outcome: list[Any] = []
 
     def begin() -> None:
@@ -178,10 +181,24 @@ def explained(config: Configuration, domain: str, local: str | None) -> Explanat
     return found
 
 
-def exploration(reactor: Any, config: Configuration, domain: str, local: str | None) -> Any:
+def pastOf(target: Target, config: Configuration, domain: str) -> Past | None:
+    """What a domain was proved by before; None if there is no server that could tell."""
+    from xmppd.net.histories import historyFrom
+
+    try:
+        facts = target.client.ask("dna history", domain=domain)
+    except CommandError as error:
+        return Past() if error.status == EX_NOHOST else None
+    return historyFrom(facts).past(False, time.time() - config.s2s.downgradeDays * 86_400)
+
+
+def exploration(
+    reactor: Any, config: Configuration, domain: str, local: str | None, past: Past | None = None
+) -> Any:
     """
     What explains a domain when it is called, as a coroutine.
 
+    @param past: what it was proved by before; None: that isn't known.
     @raise CommandError: an argument or the configuration can't be used.
     """
     from xmppd.ixmppd import IEntropy
@@ -198,7 +215,7 @@ def exploration(reactor: Any, config: Configuration, domain: str, local: str | N
         raise CommandError(EX_NOHOST, f"{calling} is not served here; served are: {', '.join(config.hosts)}")
     entropy: IEntropy = Entropy()
     try:
-        explorer = Explorer(reactor, entropy, config, makeTLS(config, reactor))
+        explorer = Explorer(reactor, entropy, config, makeTLS(config, reactor), past)
     except (CannotStart, CertificateError) as error:
         raise CommandError(EX_CONFIG, str(error)) from None
 

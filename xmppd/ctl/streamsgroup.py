@@ -153,6 +153,10 @@ def historyText(answer: Mapping[str, Any]) -> str:
         elif not chain:
             shown.append(f"{INDENT}SHA-256 of the certificate {cell(each['sha256'])}")
             shown.append(f"{INDENT}SHA-256 of its public key  {cell(each['public_key_sha256'])}")
+    for each in answer.get("proved", ()):
+        way = "it has called us" if each["incoming"] else "we have called it"
+        less = ", and less is enough now" if each["incoming"] in answer.get("excused", ()) else ""
+        shown.append(cell(f"proved by {each['prooftype']} until {day(each['last_seen'])}, when {way}{less}"))
     for each in answer["warnings"]:
         looked = f" (looked at by {each['by']})" if each.get("acknowledged") is not None else ""
         warning = f"{day(each['at'])}: {' '.join(each['changes'])}: {each['text']}{looked}"

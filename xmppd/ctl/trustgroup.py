@@ -61,9 +61,10 @@ def publish(target: Target, domain: str | None, host: str | None, following: tup
 @click.pass_obj
 def explain(target: Target, domain: str, local: str | None, asJSON: bool) -> int:
     """Look another domain up, connect, check every proof, and say what held and what failed."""
-    from xmppd.ctl.dna import explained
+    from xmppd.ctl.dna import explained, pastOf
 
-    found = explained(loaded(target), domain, local)
+    config = loaded(target)
+    found = explained(config, domain, local, pastOf(target, config, domain))
     show(found.facts(), asJSON, "\n".join(map(printable, found.text().splitlines())))
     return 0 if found.accepted else EX_UNAVAILABLE
 

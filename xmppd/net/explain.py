@@ -26,7 +26,7 @@ from xmppd.trust.certificatefacts import shown
 from xmppd.trust.dane import Endpoint
 from xmppd.trust.evidence import Evidence
 from xmppd.trust.pkix import presentedChain
-from xmppd.trust.verdict import Verdict
+from xmppd.trust.verdict import Downgrades, Past, Verdict
 from xmppd.wire.errors import StanzaError
 from xmppd.wire.stanza import Stanza
 
@@ -101,6 +101,7 @@ class Explanation:
     @ivar routed: whether the configuration says where it is.
     @ivar visits: the places, in the order in which they would be tried.
     @ivar problems: what went wrong before, in words.
+    @ivar remembered: whether it is known what the domain was proved by before.
     """
 
     domain: str
@@ -108,6 +109,7 @@ class Explanation:
     routed: bool
     visits: list[Visit] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    remembered: bool = True
 
     @property
     def accepted(self) -> bool:
@@ -123,6 +125,7 @@ class Explanation:
             "configured_route": self.routed,
             "places": [visit.facts() for visit in self.visits],
             "problems": self.problems,
+            "remembered": self.remembered,
         }
 
     def text(self) -> str:
@@ -150,6 +153,8 @@ class Explanation:
             return f"{name}: stanzas don't get there"
         before = self.visits.index(good)
         tried = f", after {before} that fail{'s' if before == 1 else ''}" if before else ""
+        if not self.remembered and not good.verdict.authenticated:
+            tried += ", unless it was proved by more before (no server runs that could tell)"
         where = f"{shown(good.place.target.host)} port {good.place.target.port}{tried}"
         return f"{name}: stanzas get there by {where}, which is proved by {good.verdict.prooftype}"
 
@@ -179,9 +184,15 @@ class Explorer(Peers):
     """Tries domains out."""
 
     def __init__(
-        self, reactor: Any, entropy: IEntropy, config: Configuration, serverTLS: ServerTLS | None
+        self,
+        reactor: Any,
+        entropy: IEntropy,
+        config: Configuration,
+        serverTLS: ServerTLS | None,
+        past: Past | None = None,
     ) -> None:
         """
+        @param past: what the domain was proved by before; None: that isn't known.
         @raise CertificateError: the configured authorities can't be used.
         """
         admission = Admission(reactor, config.limits)
@@ -189,6 +200,7 @@ class Explorer(Peers):
             reactor, entropy, config, config.hosts.__contains__, _Nothing(), serverTLS, admission, Turns(reactor)
         )
         self._verdicts: dict[ServerStream, Verdict] = {}
+        self._past = past
 
     async def explain(self, local: str, remote: str) -> Explanation:
         """
@@ -198,6 +210,7 @@ class Explorer(Peers):
         @param remote: the domain, prepared.
         """
         found = Explanation(remote, self._resolver.trusted, remote in self.routes)
+        found.remembered = self._past is not None or self.policies.of(remote).downgrades is Downgrades.ACCEPT
         for place in (await self._everyPlace(remote, found.problems))[:MOST_PLACES]:
             visit = Visit(place)
             found.visits.append(visit)
@@ -252,7 +265,8 @@ class Explorer(Peers):
             material, why = await self.places.material(remote)
             verification, presented = self._peerTLS.recorder.of(connection), presentedChain(connection)
             stapled = self._peerTLS.staples.of(connection)
-            evidence = Evidence(True, verification, presented, stapled, endpoints, material, why, led)
-        verdict = evidence.verdict(remote, self.policies, stream.tls, self.clock.seconds())
+            known = self._known(remote)
+            evidence = Evidence(True, verification, presented, stapled, endpoints, material, why, known, led)
+        verdict = evidence.verdict(remote, self.policies, stream.tls, self.clock.seconds(), self._past)
         self._verdicts[stream] = verdict
         return verdict

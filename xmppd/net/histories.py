@@ -2,10 +2,13 @@
 What other domains have shown, remembered over restarts; and administrators told of changes that they should look at
 (RFC 7590 section 3.6). What a change is decides L{xmppd.trust.history}; here it is kept and told.
 
-There is one fact for each domain, with its sightings and its last warnings. Which domains there are is learnt from the
-store once. Their number is bounded: of too many, the one goes that was known for the shortest time, so whoever makes up
-domains, with certificates for all of them, drives out others of that kind, and none that has been known for long.
-Messages to administrators are bounded, too; the log has every warning.
+There is one fact for each domain, with its sightings, its last warnings, and what it was proved by. Which domains there
+are is learnt from the store once. Their number is bounded: of too many, the one goes that was known for the shortest
+time, so whoever makes up domains, with certificates for all of them, drives out others of that kind, and none that has
+been known for long. Messages to administrators are bounded, too; the log has every warning.
+
+What a domain was proved by can be asked for (L{Histories.past}), in turn with what is being written: it decides whether
+less is enough.
 
 The certificates themselves are kept as well, with those that were shown along with them, for the latest few of each
 domain: a fact for each, in PEM, so that they can be looked at when they are long gone.
@@ -25,8 +28,22 @@ from twisted.logger import Logger
 from xmppd.counters import Counters
 from xmppd.ixmppd import IClock, IHost, IStore, StoreUnavailable
 from xmppd.trust.certificatefacts import fromPEM, shown, toPEM
-from xmppd.trust.history import Change, Sighting, isMemorable, observe, remembered, sightingOf
-from xmppd.trust.verdict import Prooftype, Verdict
+from xmppd.trust.history import (
+    WARNED,
+    Change,
+    Proved,
+    Sighting,
+    alarmsOf,
+    isMemorable,
+    isRestored,
+    observe,
+    pastOf,
+    provedBy,
+    remembered,
+    sightingOf,
+    withProof,
+)
+from xmppd.trust.verdict import Past, Prooftype, Verdict
 from xmppd.wire import ns
 from xmppd.wire.element import Element
 from xmppd.wire.stanza import build
@@ -102,17 +119,39 @@ class History:
 
     @ivar sightings: the latest first.
     @ivar warnings: the latest first.
+    @ivar proved: by what it was proved, the latest first.
+    @ivar excused: for which directions (incoming or not) an administrator has said that less is enough.
     """
 
     sightings: tuple[Sighting, ...] = ()
     warnings: tuple[Warned, ...] = ()
+    proved: tuple[Proved, ...] = ()
+    excused: frozenset[bool] = frozenset()
 
     def facts(self) -> dict[str, Any]:
         """For programs, and for the store."""
         return {
             "sightings": [sightingFacts(each) for each in self.sightings],
             "warnings": [each.facts() for each in self.warnings],
+            "proved": [provedFacts(each) for each in self.proved],
+            "excused": sorted(self.excused),
         }
+
+    def past(self, incoming: bool, since: float, confirmed: bool = False) -> Past:
+        """What speaks against weaker proofs; see L{pastOf}."""
+        return pastOf(self.proved, self.excused, incoming, since, confirmed)
+
+    def after(self, sighting: Sighting) -> History:
+        """The history once an accepted stream was seen, sightings left out."""
+        excused = self.excused
+        if isRestored(self.proved, sighting):
+            excused -= {sighting.incoming}
+        return replace(self, proved=withProof(self.proved, sighting), excused=excused)
+
+    def protectsLike(self, other: History) -> bool:
+        """Whether weaker proofs are worth the same after both, but for the time."""
+        kinds = ({(each.incoming, each.prooftype) for each in history.proved} for history in (self, other))
+        return self.excused == other.excused and next(kinds) == next(kinds)
 
     @property
     def pending(self) -> Warned | None:
@@ -149,13 +188,33 @@ def sightingFacts(sighting: Sighting) -> dict[str, Any]:
     }
 
 
+def provedFacts(proved: Proved) -> dict[str, Any]:
+    """What a domain was proved by as values that JSON can hold."""
+    return {"incoming": proved.incoming, "prooftype": str(proved.prooftype), "last_seen": proved.lastSeen}
+
+
 def historyOf(value: bytes) -> History:
     """A history from the store; empty if it can't be read, so that a damaged fact is one that is forgotten."""
     try:
-        facts = json.loads(value)
-        return History(tuple(map(_sighting, facts["sightings"])), tuple(map(_warned, facts["warnings"])))
+        return historyFrom(json.loads(value))
     except (ValueError, KeyError, TypeError):
         return History()
+
+
+def historyFrom(facts: Mapping[str, Any]) -> History:
+    """
+    A history from its facts.
+
+    @raise Exception: ValueError, KeyError, TypeError, if they are none.
+    """
+    sightings = tuple(map(_sighting, facts["sightings"]))
+    proved = tuple(map(_proved, facts["proved"])) if "proved" in facts else provedBy(sightings)
+    excused = frozenset(map(bool, facts.get("excused", ())))
+    return History(sightings, tuple(map(_warned, facts["warnings"])), proved, excused)
+
+
+def _proved(facts: Mapping[str, Any]) -> Proved:
+    return Proved(bool(facts["incoming"]), Prooftype(facts["prooftype"]), float(facts["last_seen"]))
 
 
 def _sighting(facts: Mapping[str, Any]) -> Sighting:
@@ -211,25 +270,44 @@ class Histories:
         self._known: dict[str, tuple[float, float]] | None = None
         self._told: deque[tuple[float, str]] = deque()
 
-    def saw(self, verdict: Verdict, incoming: bool, chain: Sequence[bytes] = ()) -> Deferred[None] | None:
+    def saw(
+        self, verdict: Verdict, incoming: bool, chain: Sequence[bytes] = (), known: bool = False
+    ) -> Deferred[None] | None:
         """
         A handshake has ended. Nothing waits for what this answers.
 
         @param incoming: whether the domain has connected to us.
         @param chain: DER of the certificates that it has shown, its own first.
+        @param known: whether it was the domain that has shown them, even if the verdict doesn't say so.
         """
-        if not isMemorable(verdict, incoming):
+        memorable = known or isMemorable(verdict, incoming)
+        if not memorable and not verdict.objections:
             return None
         if self._waiting >= MOST_WAITING:
             log.warn("s2s history: too much to remember, {domain} isn't", domain=shown(verdict.domain))
             return None
         self._waiting += 1
-        sighting = sightingOf(verdict, incoming, self._clock.seconds())
+        now = self._clock.seconds()
 
         def work() -> Deferred[None]:
-            return Deferred.fromCoroutine(self._saw(verdict.domain, sighting, chain))
+            return Deferred.fromCoroutine(self._saw(verdict, sightingOf(verdict, incoming, now), memorable, chain))
 
         return self._lock.run(work).addErrback(self._failed).addCallback(self._done)
+
+    def past(self, domain: str, incoming: bool, since: float, confirmed: bool = False) -> Deferred[Past]:
+        """
+        What a domain was proved by before, once all that was seen so far is remembered; see L{pastOf}. Doesn't fail: a
+        store that can't be read is a problem in the answer.
+        """
+
+        async def ask() -> Past:
+            return (await self.of(domain)).past(incoming, since, confirmed)
+
+        def unknown(failure: Any) -> Past:
+            self._failed(failure)
+            return Past(problem="the database can't be read")
+
+        return self._lock.run(lambda: Deferred.fromCoroutine(ask())).addErrback(unknown)
 
     async def settled(self) -> None:
         """Wait until all that was seen so far is remembered, or can't be."""
@@ -244,27 +322,31 @@ class Histories:
     def _done(self, result: None) -> None:
         self._waiting -= 1
 
-    async def _saw(self, domain: str, sighting: Sighting, chain: Sequence[bytes]) -> None:
+    async def _saw(self, verdict: Verdict, sighting: Sighting, memorable: bool, chain: Sequence[bytes]) -> None:
         """Compare, tell, remember."""
+        domain = verdict.domain
         known = await self._domains()
-        history = await self.of(domain)
-        observation = observe(history.sightings, sighting, sighting.lastSeen)
-        which = (sighting.incoming, sighting.sha256)
-        before = next((each for each in history.sightings if (each.incoming, each.sha256) == which), None)
-        isSame = observation.changes in ((Change.SAME,), (Change.ALTERNATED,))
-        if isSame and before is not None and sighting.lastSeen - before.lastSeen < REFRESH:
+        history = before = await self.of(domain)
+        news = [each for each in alarmsOf(verdict) if isNews(each, history.warnings)]
+        if memorable:
+            observation = observe(history.sightings, sighting, sighting.lastSeen)
+            news += zip(observation.changes, observation.texts, strict=True)
+            history = replace(history, sightings=remembered(history.sightings, sighting))
+        if verdict.accepted:
+            history = history.after(sighting)
+        changes = tuple(change for change, _ in news if change not in (Change.SAME, Change.ALTERNATED))
+        if not changes and history.protectsLike(before) and wasSeen(before.sightings, sighting):
             return
-        for change in () if isSame else observation.changes:
+        for change in changes:
             self._changes.add(str(change))
-        earlier = history.kept
-        history = replace(history, sightings=remembered(history.sightings, sighting))
-        if observation.warns:
-            warning = Warned(sighting.lastSeen, sighting.incoming, observation.changes, observation.text)
+        text = "; ".join(text for _, text in news)
+        if not WARNED.isdisjoint(changes):
+            warning = Warned(sighting.lastSeen, sighting.incoming, changes, text)
             history = replace(history, warnings=(warning, *history.warnings)[:MOST_WARNINGS])
-            self._warn(domain, warning)
-        elif not isSame:
-            log.info("s2s history: {domain}: {text}", domain=shown(domain), text=observation.text)
-        await self._keepCertificates(domain, earlier, history.kept, sighting.sha256, chain)
+            self._warn(domain, warning, verdict.accepted)
+        elif changes:
+            log.info("s2s history: {domain}: {text}", domain=shown(domain), text=text)
+        await self._keepCertificates(domain, before.kept, history.kept, sighting.sha256, chain)
         await self._keep(domain, history, known)
 
     async def _keepCertificates(
@@ -326,8 +408,9 @@ class Histories:
 
     def acknowledge(self, domain: str, by: str) -> Deferred[int]:
         """
-        Somebody has looked at the warnings about a domain. Answers how many there were that nobody had looked at. May
-        fail with L{StoreUnavailable}.
+        Somebody has looked at the warnings about a domain. Answers how many there were that nobody had looked at. If
+        one of them was that the domain was proved by more before, less is enough from now on. May fail with
+        L{StoreUnavailable}.
 
         @param by: who.
         """
@@ -347,15 +430,22 @@ class Histories:
                 each if each.acknowledged is not None else replace(each, acknowledged=now, by=by)
                 for each in history.warnings
             )
-            await self._keep(domain, replace(history, warnings=tuple(warnings)), known)
+            excused = history.excused
+            if any(Change.DOWNGRADE in each.changes for each in history.warnings if each.acknowledged is None):
+                excused = frozenset({True, False})
+            await self._keep(domain, replace(history, warnings=tuple(warnings), excused=excused), known)
             self.warned.pop(domain, None)
             log.info("s2s history: {by} has looked at the changes of {domain}", by=shown(by), domain=shown(domain))
         return pending
 
     # --- telling
 
-    def _warn(self, domain: str, warning: Warned) -> None:
-        """Tell the log, and administrators unless they were told too much."""
+    def _warn(self, domain: str, warning: Warned, accepted: bool) -> None:
+        """
+        Tell the log, and administrators unless they were told too much.
+
+        @param accepted: whether stanzas pass nevertheless.
+        """
         self.warned[domain] = warning
         name, way = shown(domain), "it has connected" if warning.incoming else "we have connected"
         changes = " ".join(warning.changes)
@@ -370,12 +460,38 @@ class Histories:
         self._told.append((warning.at, domain))
         text = (
             f"The server of {name} has changed ({way}): {warning.text}. If nobody there knows of that, somebody may be"
-            f" listening in. See: xmppctl dna history {name}"
+            f" listening in. See: xmppctl dna history {name}{_advice(name, warning.changes, accepted)}"
         )
         for host in self._hosts.values():
             for admin in host.config.admins:
                 attrs = {"from": host.domain, "to": admin}
                 host.router.route(build("message", attrs, Element("body", ns.CLIENT, {}, (text,))))
+
+
+def _advice(name: str, changes: Sequence[Change], accepted: bool) -> str:
+    """What to do if what isn't accepted is meant to be."""
+    if accepted:
+        return ""
+    if Change.OTHER_NAMES in changes:
+        return f'. Where that is meant to be, let it pass: [s2s.peer."{name}"] prooftypes'
+    if Change.DOWNGRADE in changes:
+        return f". It is believed again when it is proved as before, or if you say: xmppctl dna acknowledge {name}"
+    return ""
+
+
+def isNews(alarm: tuple[Change, str], warnings: Iterable[Warned]) -> bool:
+    """Whether something isn't among warnings: neither in the same words nor among what nobody has looked at yet."""
+    change, text = alarm
+    return not any(
+        change in each.changes and (each.acknowledged is None or text in each.text) for each in warnings
+    )
+
+
+def wasSeen(sightings: Iterable[Sighting], new: Sighting) -> bool:
+    """Whether a certificate was seen so lately that it needn't be written again."""
+    which = (new.incoming, new.sha256)
+    before = next((each for each in sightings if (each.incoming, each.sha256) == which), None)
+    return before is not None and new.lastSeen - before.lastSeen < REFRESH
 
 
 def fitting(chain: Sequence[bytes]) -> list[bytes]:

@@ -122,3 +122,30 @@ def _shown(sighting: Sighting) -> PeerSeen:
         not sighting.incoming, str(prooftype), prooftype.byCertificate, sighting.sha256, sighting.authority,
         sighting.lastSeen,
     )
+
+
+def peerFacts(stream: ServerStream) -> dict[str, Any]:
+    """What there is to be said to people about a stream between servers."""
+    proofs = verdictsOf(stream)
+    verdict: Any = next((each for each in proofs.values() if each is not None), stream.verdict)
+    arrow = {(True, False): "<", (False, True): ">", (True, True): "<>"}.get(
+        (bool(stream.heard), bool(stream.spoken)), "<" if stream.direction == "in" else ">"
+    )
+    return {
+        "jid": f"{stream.local} {arrow} {stream.remote or '?'}",
+        "state": "server" if proofs else "login" if stream.direction == "in" or not stream.verdict else "verifying",
+        "direction": stream.direction,
+        "bidi": stream.bidi,
+        "proof": str(verdict.prooftype) if verdict is not None else None,
+        "verdict": verdict.explain().splitlines() if verdict is not None else [],
+        "pairs": [
+            {
+                "local": local,
+                "remote": remote,
+                "in": (remote, local) in stream.heard,
+                "out": (local, remote) in stream.spoken,
+                "proof": str(proofs[local, remote].prooftype) if proofs[local, remote] is not None else None,
+            }
+            for local, remote in proofs
+        ],
+    }

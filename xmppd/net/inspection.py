@@ -17,7 +17,8 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from xmppd.ixmppd import IClock, IInspection, ISession
-from xmppd.net.peers import Peers, peerFacts
+from xmppd.net.hops import peerFacts
+from xmppd.net.peers import Peers
 from xmppd.net.tcpinfo import trafficOf
 from xmppd.net.websocket import WebSocketConnection
 from xmppd.stream.bosh import BoshSession

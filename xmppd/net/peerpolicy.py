@@ -11,7 +11,7 @@ from xmppd.config import Configuration, Limits
 from xmppd.peering import S2SConfig
 from xmppd.readers import snake
 from xmppd.trust.certificates import asciiDomain
-from xmppd.trust.verdict import PeerPolicies, PeerPolicy, Prooftype
+from xmppd.trust.verdict import WEAK_PROOFTYPES, Downgrades, PeerPolicies, PeerPolicy, Prooftype
 
 
 def limitsOfServers(config: Configuration) -> Limits:
@@ -52,7 +52,10 @@ def policiesOf(config: Configuration) -> PeerPolicies:
 
     def policy(require: bool | None, prooftypes: Sequence[str] | None) -> PeerPolicy:
         accepted = frozenset[Prooftype]().union(*(PROOFTYPES[each] for each in prooftypes or s2s.prooftypes))
-        return PeerPolicy(config.tls.requireS2s if require is None else require, accepted)
+        # Who says of a domain that dialback is enough means it.
+        meant = prooftypes is not None and not WEAK_PROOFTYPES.isdisjoint(accepted)
+        downgrades = Downgrades.ACCEPT if meant else Downgrades(s2s.downgrades)
+        return PeerPolicy(config.tls.requireS2s if require is None else require, accepted, downgrades=downgrades)
 
     def ascii(patterns: Iterable[str]) -> frozenset[str]:
         return frozenset(asciiDomain(each) for each in patterns)

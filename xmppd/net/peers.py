@@ -25,13 +25,12 @@ from xmppd.ixmppd import IClock, IEntropy
 from xmppd.net.admission import Admission
 from xmppd.net.calls import Calls
 from xmppd.net.histories import Histories
-from xmppd.net.hops import verdictsOf
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
 from xmppd.net.posh import Places
 from xmppd.net.renewal import Renewal
 from xmppd.net.resolver import NoService, Place, Resolver, Target
-from xmppd.net.s2s import DialledConnection, Dialling, PeerConnection, PeerFactory
+from xmppd.net.s2s import DialledConnection, Dialling, PeerFactory, certificateOn, isCalled, shownOn
 from xmppd.net.tls import ServerTLS
 from xmppd.net.turns import Turns
 from xmppd.stream.incoming import IncomingStream
@@ -41,7 +40,7 @@ from xmppd.trust.dane import Endpoint, needsTLS, proveDANE, secureTargets
 from xmppd.trust.dialback import DialbackResult, isKey, makeKey, proveDialback, sameCertificate
 from xmppd.trust.pkix import presentedChain, provePKIX
 from xmppd.trust.posh import provePOSH
-from xmppd.trust.verdict import DANE_PROOFTYPES, Proof, Prooftype, Verdict, decide, held
+from xmppd.trust.verdict import DANE_PROOFTYPES, Proof, Prooftype, Verdict, decide, held, isWeak
 from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.stanza import Stanza
 
@@ -93,6 +92,7 @@ class Peers:
     @ivar policies: what is asked of which domain; may be replaced.
     @ivar routes: where some domains are, whatever the DNS says: host, port, and whether it is direct TLS.
     @ivar idleSeconds: after how much silence a stream that we have opened is closed; 0 for never.
+    @ivar downgradeSeconds: for how long it counts that a domain was proved by more.
     @ivar places: what domains say by HTTPS.
     @ivar streams: all streams.
     @ivar connections: all connections.
@@ -153,6 +153,7 @@ class Peers:
         self.limits = limitsOfServers(config)
         self.policies = policiesOf(config)
         self.idleSeconds = config.s2s.idleSeconds
+        self.downgradeSeconds = config.s2s.downgradeDays * 86_400
         self.connectSeconds = config.s2s.connectSeconds
 
     def factory(self, direct: bool) -> PeerFactory:
@@ -205,11 +206,31 @@ class Peers:
 
     async def _prove(self, stream: ServerStream, remote: str) -> Verdict:
         proofs = await self._proofs(stream, remote)
-        verdict = decide(remote, proofs, self.policies.of(remote), stream.tls)
-        log.info("s2s judged: {verdict}", verdict=verdict.summary(), address=stream.address, stream=stream.id)
-        if self.histories is not None and isCalled(stream, remote) and not self._stopping:
+        called = isCalled(stream, remote)
+        verdict = await self._decided(stream, remote, proofs, called)
+        mayStill = not called and verdict.condition == "not-authorized" and self.mayDialBack(remote)
+        told = verdict.interim() if mayStill else verdict.summary()
+        log.info("s2s judged: {verdict}", verdict=told, address=stream.address, stream=stream.id)
+        if self.histories is not None and called and not self._stopping:
             self.histories.saw(verdict, False, shownOn(stream))
         return verdict
+
+    async def _decided(
+        self, stream: ServerStream, remote: str, proofs: Sequence[Proof], called: bool, confirmed: bool = False
+    ) -> Verdict:
+        """
+        The verdict; where it is by weak identity, with what the domain was proved by before.
+
+        @param called: whether it is about something that goes to the domain.
+        @param confirmed: whether its key was asked about over a stream that is proved by certificate.
+        """
+        policy = self.policies.of(remote)
+        verdict = decide(remote, proofs, policy, stream.tls, outgoing=called)
+        if self.histories is None or not isWeak(verdict, policy):
+            return verdict
+        since = self.clock.seconds() - self.downgradeSeconds
+        past = await self.histories.past(remote, not called, since, confirmed)
+        return decide(remote, proofs, policy, stream.tls, past=past, outgoing=called)
 
     async def proveAgain(self, stream: ServerStream, remote: str) -> Verdict | None:
         """
@@ -224,7 +245,10 @@ class Peers:
             if place is None:
                 return decide(remote, (), self.policies.of(remote), stream.tls)
             transport.place, transport.endpoint = place, await self._endpoint(place, remote)
-        return await self._prove(stream, remote)
+        verdict = await self._prove(stream, remote)
+        if self.histories is not None and not isCalled(stream, remote) and not self._stopping:
+            self.histories.saw(verdict, True, shownOn(stream), known=True)  # it was proved when it began
+        return verdict
 
     async def _placeNow(self, transport: DialledConnection, remote: str) -> Place | None:
         """
@@ -258,7 +282,8 @@ class Peers:
             own = [transport.endpoint] if outgoing and transport.endpoint is not None else []
             targets = secureTargets(remote, own)
             ocsp = self._peerTLS.stapled(connection, now) if stream.direction == "out" else None
-            pkix = provePKIX(remote, self._peerTLS.recorder.of(connection), now, targets=targets, ocsp=ocsp)
+            verification, known = self._peerTLS.recorder.of(connection), self._known(remote)
+            pkix = provePKIX(remote, verification, now, targets=targets, ocsp=ocsp, known=known)
             proofs.append(pkix)
             # Where we weren't led DANE can only help, and costs a walk through the DNS.
             wanted = outgoing or not (pkix.held and Prooftype.PKIX in policy.prooftypes)
@@ -273,6 +298,10 @@ class Peers:
             proofs.append(self._led(transport, connection is not None, remote))
         return proofs
 
+    def _known(self, remote: str) -> tuple[str, ...]:
+        """The name of the host where the configuration says that a domain is, if it does."""
+        return (self.routes[remote][0],) if remote in self.routes else ()
+
     def mayAnswer(self, stream: ServerStream, remote: str) -> Deferred[bool]:
         """See L{xmppd.stream.s2s.Premises}."""
         return Deferred.fromCoroutine(self._mayAnswer(stream, remote))
@@ -280,8 +309,15 @@ class Peers:
     async def _mayAnswer(self, stream: ServerStream, remote: str) -> bool:
         """
         What comes from a domain may be taken though its TLSA records say otherwise; what is for it has to go to the
-        server that they name, as it would if we had called (RFC 7673 section 3).
+        server that they name, as it would if we had called (RFC 7673 section 3). The same if it was proved by more.
         """
+        asked = held(Prooftype.DIALBACK, "it was asked back, if nothing else")
+        verdict: Any = stream.verdict
+        if verdict is None or stream.remote != remote or not verdict.authenticated:
+            verdict = await self._decided(stream, remote, [*await self._proofs(stream, remote), asked], True)
+        if verdict.notice:
+            log.info("s2s one way: nothing goes there: {verdict}", verdict=verdict.summary(), stream=stream.id)
+            return False
         wanted = self.policies.of(remote).prooftypes & DANE_PROOFTYPES
         if remote in self.routes or not wanted or not self._resolver.trusted:
             return True
@@ -346,7 +382,11 @@ class Peers:
             shortcut=same,
         )
         proofs = [*(await self._proofs(stream, remote)), proof]
-        return decide(remote, proofs, self.policies.of(remote), stream.tls)
+        confirmed = asked.verdict is not None and asked.verdict.authenticated
+        verdict = await self._decided(stream, remote, proofs, False, confirmed)
+        if self.histories is not None and not verdict.accepted and not self._stopping:
+            self.histories.saw(verdict, True, shownOn(stream))
+        return verdict
 
     async def _verifier(self, stream: ServerStream, local: str, remote: str) -> OutgoingStream:
         """A stream to the server of a domain, other than the one over which its key has come (XEP-0288 section 2.2)."""
@@ -591,50 +631,7 @@ class Peers:
             await self.histories.settled()  # the store is about to close
 
 
-def isCalled(stream: ServerStream, remote: str) -> bool:
-    """Whether we have opened a stream, and for that domain."""
-    return stream.direction == "out" and stream.remote == remote
-
-
-def certificateOn(stream: ServerStream) -> bytes | None:
-    """DER of the certificate that the peer has shown, or None. It can't change on a stream: nobody renegotiates."""
-    return stream.tls.peerCertificate if stream.tls is not None else None
-
-
-def shownOn(stream: ServerStream) -> tuple[bytes, ...]:
-    """DER of the certificates that the peer has shown, its own first."""
-    connection = cast(PeerConnection, stream.transport).tlsConnection
-    return () if connection is None else presentedChain(connection)
-
-
 def sentence(error: Exception) -> str:
     """What an exception says, as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def peerFacts(stream: ServerStream) -> dict[str, Any]:
-    """What there is to be said to people about a stream between servers."""
-    proofs = verdictsOf(stream)
-    verdict: Any = next((each for each in proofs.values() if each is not None), stream.verdict)
-    arrow = {(True, False): "<", (False, True): ">", (True, True): "<>"}.get(
-        (bool(stream.heard), bool(stream.spoken)), "<" if stream.direction == "in" else ">"
-    )
-    return {
-        "jid": f"{stream.local} {arrow} {stream.remote or '?'}",
-        "state": "server" if proofs else "login" if stream.direction == "in" or not stream.verdict else "verifying",
-        "direction": stream.direction,
-        "bidi": stream.bidi,
-        "proof": str(verdict.prooftype) if verdict is not None else None,
-        "verdict": verdict.explain().splitlines() if verdict is not None else [],
-        "pairs": [
-            {
-                "local": local,
-                "remote": remote,
-                "in": (remote, local) in stream.heard,
-                "out": (local, remote) in stream.spoken,
-                "proof": str(proofs[local, remote].prooftype) if proofs[local, remote] is not None else None,
-            }
-            for local, remote in proofs
-        ],
-    }

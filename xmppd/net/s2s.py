@@ -8,7 +8,7 @@ L{xmppd.stream.outgoing}: writes joined per turn, pace, back-pressure, a patient
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred
@@ -21,8 +21,9 @@ from xmppd.net.c2s import ClientConnection, ClientFactory, reasonOf
 from xmppd.net.peertls import ConnectingLayer, PeerTLS
 from xmppd.net.resolver import Place
 from xmppd.stream.outgoing import OutgoingStream
-from xmppd.stream.s2s import Premises
+from xmppd.stream.s2s import Premises, ServerStream
 from xmppd.trust.dane import Endpoint
+from xmppd.trust.pkix import presentedChain
 from xmppd.wire.errors import StanzaCondition, StanzaError
 
 log = Logger(namespace="xmppd.s2s")
@@ -154,3 +155,19 @@ class Dialling(DiallingFactory):
     def clientConnectionFailed(self, connector: Any, reason: Failure) -> None:
         """See L{DiallingFactory}."""
         self._connection.ready.errback(reason)
+
+
+def isCalled(stream: ServerStream, remote: str) -> bool:
+    """Whether we have opened a stream, and for that domain."""
+    return stream.direction == "out" and stream.remote == remote
+
+
+def certificateOn(stream: ServerStream) -> bytes | None:
+    """DER of the certificate that the peer has shown, or None. It can't change on a stream: nobody renegotiates."""
+    return stream.tls.peerCertificate if stream.tls is not None else None
+
+
+def shownOn(stream: ServerStream) -> tuple[bytes, ...]:
+    """DER of the certificates that the peer has shown, its own first."""
+    connection = cast(PeerConnection, stream.transport).tlsConnection
+    return () if connection is None else presentedChain(connection)

@@ -214,7 +214,12 @@ class Dialback:
             return None
         if verdict.accepted:
             return self._hear(local, remote, verdict)
-        self._invalid(local, remote)
+        if verdict.notice:
+            self._verifying.discard((remote, local))
+            log.info("s2s not heard: {verdict}", verdict=verdict.summary(), stream=self._stream.id)
+            self._refuse(local, remote, StanzaCondition.NOT_AUTHORIZED, verdict.notice)
+        else:
+            self._invalid(local, remote)
         return None
 
     def _invalid(self, local: str, remote: str) -> None:
@@ -290,8 +295,8 @@ class Dialback:
     def _result(self, local: str, remote: str, type: str, inner: str = "") -> None:
         self._stream.write(element("result", local, remote, None, type, inner))
 
-    def _refuse(self, local: str, remote: str, condition: StanzaCondition) -> None:
-        self._result(local, remote, "error", StanzaError(condition).toBytes().decode())
+    def _refuse(self, local: str, remote: str, condition: StanzaCondition, reason: str | None = None) -> None:
+        self._result(local, remote, "error", StanzaError(condition, reason).toBytes().decode())
 
     # --- as initiating server
 

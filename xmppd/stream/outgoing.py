@@ -176,7 +176,7 @@ class OutgoingStream(ServerStream):
             return
         self.verdict = verdict
         if not verdict.accepted:
-            reason = "The other server has not proved that it is the right one."
+            reason = f"The other server has not proved that it is the right one. {verdict.notice}".rstrip()
             self.fail(
                 StanzaError(StanzaCondition.REMOTE_SERVER_NOT_FOUND, reason),
                 StreamError(StreamCondition.POLICY_VIOLATION, "You have not proved who you are."),

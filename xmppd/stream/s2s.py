@@ -84,6 +84,10 @@ class Verdict(Protocol):
     def prooftype(self) -> str:
         """The proof that counts, by name."""
 
+    @property
+    def notice(self) -> str:
+        """What senders are told of why weak identity isn't enough, as a sentence; empty if that isn't why."""
+
     def summary(self) -> str:
         """One line for logs."""
 

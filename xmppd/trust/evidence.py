@@ -16,7 +16,7 @@ from xmppd.trust.dane import Endpoint, proveDANE, secureTargets
 from xmppd.trust.ocsp import OCSPStatus, stapledStatus
 from xmppd.trust.pkix import Verification, provePKIX
 from xmppd.trust.posh import Material, provePOSH
-from xmppd.trust.verdict import CERTIFICATE_PROOFTYPES, PeerPolicies, Proof, Prooftype, Verdict, decide
+from xmppd.trust.verdict import CERTIFICATE_PROOFTYPES, Past, PeerPolicies, Proof, Prooftype, Verdict, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Evidence:
         incoming one of all of the domain's.
     @ivar posh: what the domain's web server says.
     @ivar poshAbsence: why there is nothing, in words.
+    @ivar known: host names that nobody has to wonder about in a certificate, though they prove nothing.
     @ivar dialback: what a dialback exchange has proved (L{xmppd.trust.dialback.proveDialback}).
     """
 
@@ -42,6 +43,7 @@ class Evidence:
     endpoints: tuple[Endpoint, ...] = ()
     posh: Material | None = None
     poshAbsence: str = "no POSH document was looked for"
+    known: tuple[str, ...] = ()
     dialback: Proof | None = None
 
     def proofs(self, domain: str, now: float) -> tuple[Proof, ...]:
@@ -54,19 +56,23 @@ class Evidence:
         own = self.presented[0] if self.presented else None
         proofs = (
             proveDANE(domain, self.endpoints, self.presented, now, outgoing=self.outgoing),
-            provePKIX(domain, self.verification, now, targets=targets, ocsp=self._ocsp(now)),
+            provePKIX(domain, self.verification, now, targets=targets, ocsp=self._ocsp(now), known=self.known),
             provePOSH(domain, self.posh, own, now, self.poshAbsence),
         )
         return proofs if self.dialback is None else (*proofs, self.dialback)
 
-    def verdict(self, domain: str, policies: PeerPolicies, tls: TLSFacts | None, now: float) -> Verdict:
+    def verdict(
+        self, domain: str, policies: PeerPolicies, tls: TLSFacts | None, now: float, past: Past | None = None
+    ) -> Verdict:
         """
         What follows from it.
 
         @param tls: the facts of TLS, or None on a plaintext stream.
         @param now: seconds since the epoch.
+        @param past: what the domain was proved by before, if that is known.
         """
-        return decide(domain, self.proofs(domain, now), policies.of(domain), tls)
+        proofs = self.proofs(domain, now)
+        return decide(domain, proofs, policies.of(domain), tls, past=past, outgoing=self.outgoing)
 
     def wantsPOSH(self, domain: str, policies: PeerPolicies, now: float) -> bool:
         """Whether a POSH document is worth looking for: it could help, and no certificate has proved anything yet."""

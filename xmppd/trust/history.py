@@ -18,13 +18,17 @@ The nodes of a cluster may well have a certificate each. Once it was told that a
 one it has taken turns with are I{alternating}, and that either of them is shown is ordinary from then on, as long as it
 is seen every now and then. How many may be is bounded; and who wants to be one of them has been told of twice.
 
+By what a domain was proved is remembered apart from its sightings (L{Proved}), which whoever is on the path can replace
+by making up certificates. It is what speaks against weaker proofs later (L{pastOf}), until an administrator has said
+that they are enough: from then on they are, in both directions, and in each until the domain is proved as before.
+
 Authorities have several intermediate certificates and change between them, so "the same authority" is the same
 organisation, where the issuer's name has one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -32,7 +36,7 @@ from typing import Final
 from cryptography import x509
 
 from xmppd.trust.certificatefacts import CertificateFacts, load, shown, shownTime
-from xmppd.trust.verdict import Prooftype, Verdict
+from xmppd.trust.verdict import Past, Prooftype, Verdict
 
 MAX_ALTERNATING: Final = 8
 """How many certificates of one domain may take turns, in one direction."""
@@ -62,10 +66,21 @@ class Change(StrEnum):
     WEAKER_PROOF = "weaker-proof"
     STRONGER_PROOF = "stronger-proof"
     EXPIRED = "expired"
+    DOWNGRADE = "downgrade"
+    OTHER_NAMES = "other-names"
 
 
 WARNED: Final = frozenset(
-    {Change.EARLY, Change.NEW_ISSUER, Change.RETURNED, Change.NO_CERTIFICATE, Change.WEAKER_PROOF, Change.EXPIRED}
+    {
+        Change.EARLY,
+        Change.NEW_ISSUER,
+        Change.RETURNED,
+        Change.NO_CERTIFICATE,
+        Change.WEAKER_PROOF,
+        Change.EXPIRED,
+        Change.DOWNGRADE,
+        Change.OTHER_NAMES,
+    }
 )
 """What administrators are told; the rest is kept in the history and no more."""
 
@@ -114,13 +129,18 @@ class Observation:
     What is different.
 
     @ivar changes: every change, the gravest first; SAME alone if there is none.
-    @ivar text: in words, one sentence for each change.
+    @ivar texts: the same in words, a sentence for each.
     @ivar warns: whether somebody should look at it.
     """
 
     changes: tuple[Change, ...]
-    text: str
+    texts: tuple[str, ...]
     warns: bool
+
+    @property
+    def text(self) -> str:
+        """All of it in words."""
+        return "; ".join(self.texts)
 
 
 def isMemorable(verdict: Verdict, incoming: bool) -> bool:
@@ -178,10 +198,10 @@ def observe(history: Sequence[Sighting], new: Sighting, now: float) -> Observati
     earlier = [each for each in history if each.incoming is new.incoming]
     found = list(_certificateChanges(earlier, new, now)) + list(_proofChanges(earlier, new, now))
     if not found:
-        return Observation((Change.SAME,), "nothing has changed", False)
+        return Observation((Change.SAME,), ("nothing has changed",), False)
     found.sort(key=lambda each: each[0] not in WARNED)
     changes = tuple(change for change, _ in found)
-    return Observation(changes, "; ".join(text for _, text in found), not WARNED.isdisjoint(changes))
+    return Observation(changes, tuple(text for _, text in found), not WARNED.isdisjoint(changes))
 
 
 def _certificateChanges(earlier: Sequence[Sighting], new: Sighting, now: float) -> Iterable[tuple[Change, str]]:
@@ -276,3 +296,72 @@ def _fewAlternating(history: Sequence[Sighting]) -> tuple[Sighting, ...]:
         count[each.incoming] += each.alternating
         found.append(replace(each, alternating=False) if count[each.incoming] > MAX_ALTERNATING else each)
     return tuple(found)
+
+
+# --- what it was proved by ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """
+    That a domain was proved by more than its word and the DNS. Of each direction and grade there is one.
+
+    @ivar incoming: whether the domain had connected to us.
+    @ivar prooftype: by what, the last time.
+    @ivar lastSeen: when that was, seconds since the epoch.
+    """
+
+    incoming: bool
+    prooftype: Prooftype
+    lastSeen: float
+
+
+def provedBy(sightings: Iterable[Sighting]) -> tuple[Proved, ...]:
+    """What follows from sightings, for histories in which nothing else is remembered."""
+    found: tuple[Proved, ...] = ()
+    for each in sorted(sightings, key=lambda sighting: sighting.lastSeen):
+        found = withProof(found, each)
+    return found
+
+
+def withProof(proved: Sequence[Proved], new: Sighting) -> tuple[Proved, ...]:
+    """What is remembered once an accepted stream was seen, the latest first."""
+    if not new.prooftype.grade:
+        return tuple(proved)
+    kind = (new.incoming, new.prooftype.grade)
+    others = [each for each in proved if (each.incoming, each.prooftype.grade) != kind]
+    return (Proved(new.incoming, new.prooftype, new.lastSeen), *others)
+
+
+def isRestored(proved: Iterable[Proved], new: Sighting) -> bool:
+    """Whether an accepted stream proves its domain as well as ever, so that what was put up with is over."""
+    return new.prooftype.grade >= max((each.prooftype.grade for each in proved), default=0)
+
+
+def pastOf(
+    proved: Iterable[Proved], excused: Collection[bool], incoming: bool, since: float, confirmed: bool = False
+) -> Past:
+    """
+    What a domain was proved by before, as far as that counts on a stream. A certificate shown in one direction counts
+    in the other, too: who has one has no reason to hide it, and whoever is on the path could choose the direction.
+
+    @param excused: for which directions (incoming or not) an administrator has said that less is enough.
+    @param incoming: whether the domain has connected to us.
+    @param since: what was last seen before that, in seconds since the epoch, doesn't count.
+    @param confirmed: whether its server was asked over a stream that is proved by certificate: some servers show theirs
+        only when they are called, and then it is only looked at what they show when they call.
+    """
+    if incoming in excused:
+        return Past()
+    counting = [each for each in proved if each.lastSeen >= since and (each.incoming is incoming or not confirmed)]
+    best = max(counting, key=lambda each: (each.prooftype.grade, each.lastSeen), default=None)
+    return Past() if best is None else Past(best.prooftype, best.lastSeen)
+
+
+def alarmsOf(verdict: Verdict) -> Iterable[tuple[Change, str]]:
+    """What speaks against a verdict, as changes with their texts."""
+    end = "" if verdict.accepted else ", so it isn't believed"
+    if verdict.misdirection:
+        yield Change.OTHER_NAMES, verdict.misdirection + end
+    if verdict.downgrade:
+        yield Change.DOWNGRADE, verdict.downgrade + end

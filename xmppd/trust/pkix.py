@@ -355,6 +355,29 @@ def _matchInDNS(names: CertificateNames, reference: str, service: str) -> NameMa
     return None
 
 
+def isForOthers(names: CertificateNames, domain: str, known: Iterable[str] = ()) -> bool:
+    """
+    Whether a certificate names servers, and none that has to do with a domain: not the domain, nor one above or below.
+
+    @param known: host names that count as having to do with it.
+    """
+    own = _ascii(domain)
+    hosts = [name.removeprefix("*.") for name in names.dnsNames]
+    hosts += [name.partition(".")[2] for name in names.serviceNames[:MAX_OTHER_NAMES] if name.startswith("_")]
+    hosts += filter(None, map(_addressDomain, names.xmppAddresses[:MAX_OTHER_NAMES]))
+    found = {name for name in map(_ascii, hosts) if name is not None}
+    if own is None or not found:
+        return False
+    familiar = {own, *filter(None, map(_ascii, known))}
+    return not any(isRelated(name, each) for name in found for each in familiar)
+
+
+def isRelated(one: str, other: str) -> bool:
+    """Whether two host names (ASCII) are the same, or one is above the other; top-level domains are above nobody."""
+    short, long = sorted((one, other), key=len)
+    return short == long or ("." in short and long.endswith(f".{short}"))
+
+
 def countingNames(chain: Sequence[bytes]) -> CertificateNames:
     """
     The names that count of a certificate in a chain: all, or DNS-IDs only, if one of its issuers is constrained.
@@ -407,6 +430,7 @@ def provePKIX(
     *,
     targets: Iterable[str] = (),
     ocsp: OCSPStatus | None = None,
+    known: Iterable[str] = (),
     service: str = SERVER,
 ) -> Proof:
     """
@@ -416,6 +440,7 @@ def provePKIX(
     @param now: seconds since the epoch.
     @param targets: see L{matchNames}; L{xmppd.trust.dane.secureTargets} knows them.
     @param ocsp: what the stapled OCSP response says, if there is one.
+    @param known: host names that nobody has to wonder about, though they prove nothing.
     """
     faults = faultsOf(verification, now, ocsp)
     if any(each.fault in (Fault.NO_CERTIFICATE, Fault.UNREADABLE) for each in faults):
@@ -427,7 +452,8 @@ def provePKIX(
     if match is None:
         reasons.insert(0, f"the certificate is for {shownNames(names)}, not for {shown(domain)}")
     if reasons:
-        return failed(Prooftype.PKIX, *reasons, vetoes=ocsp is OCSPStatus.REVOKED)
+        misdirects = not faults and isForOthers(names, domain, known)
+        return failed(Prooftype.PKIX, *reasons, vetoes=ocsp is OCSPStatus.REVOKED, misdirects=misdirects)
     assert match is not None
     good = [f"the certificate names {shown(match.name)} ({match.kind})", f"it is issued by {_anchor(verification)}"]
     if ocsp is OCSPStatus.GOOD:

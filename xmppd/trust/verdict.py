@@ -16,8 +16,19 @@ A stream is accepted if all of these hold, else it isn't:
     section 4.2);
  4. a proof of an accepted type held.
 
-The strongest of those names the stream. L{Prooftype.NONE} can be accepted too, but only by writing it down: then the
-stream is open to whoever comes.
+Weak identity is weaker still where something speaks against it, and by default isn't enough then (L{Downgrades}):
+
+ 5. the domain was proved by more before, and not long ago (L{Past}): whoever is on the path and has no certificate for
+    it would have us fall back to dialback. Dialback with DNSSEC counts between;
+ 6. on a stream that we have opened, a certificate was shown that is good, but for others. Whoever has that may well be
+    somebody else: had secure SRV records or a POSH document named him, that would be a proof. Names above and below the
+    domain's own are no others': whoever has them has to do with the domain. On an incoming stream it says nothing, as a
+    server may call with any certificate; its key is asked about on a stream that we open, and there it does.
+
+Neither is looked for in a policy that takes no certificates anyway.
+
+The strongest of those that held names the stream. L{Prooftype.NONE} can be accepted too, but only by writing it down:
+then the stream is open to whoever comes.
 
 The order of strength is that of what an attacker has to control. DANE: the domain's own DNS zone with its keys, or
 those above it. PKIX: any one of many authorities. POSH: the same, or the domain's web server. Dialback with DNSSEC:
@@ -58,19 +69,51 @@ class Prooftype(StrEnum):
         return self in CERTIFICATE_PROOFTYPES
 
 
+    @property
+    def grade(self) -> int:
+        """What kind of proof it is: 2 by certificate, 1 by secure DNS alone, 0 by less."""
+        return 2 if self.byCertificate else int(self is Prooftype.DIALBACK_DNSSEC)
+
+
 STRONGEST_FIRST: Final = tuple(Prooftype)
 """The order of strength, which is the order of definition."""
 
 _STRENGTH: Final = {each: len(STRONGEST_FIRST) - 1 - index for index, each in enumerate(STRONGEST_FIRST)}
 
 CERTIFICATE_PROOFTYPES: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA, Prooftype.PKIX, Prooftype.POSH})
-"""Those that authenticate; what is left is weak identity (RFC 7590 section 3.4)."""
+"""Those that authenticate."""
+
+WEAK_PROOFTYPES: Final = frozenset(Prooftype) - CERTIFICATE_PROOFTYPES
+"""What is left: weak identity (RFC 7590 section 3.4), or none."""
 
 DANE_PROOFTYPES: Final = frozenset({Prooftype.DANE_EE, Prooftype.DANE_TA})
 """Those that need a resolver that validates DNSSEC."""
 
 ANY_PROOFTYPE: Final = frozenset(Prooftype) - {Prooftype.NONE}
 """What a policy accepts by default: anything but nothing."""
+
+
+class Downgrades(StrEnum):
+    """What becomes of weak identity where something speaks against it; the values are those of the configuration."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    ACCEPT = "accept"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """
+    By what a domain was proved before.
+
+    @ivar prooftype: the strongest that still counts; NONE if there is none.
+    @ivar lastSeen: when it was last proved by that, in seconds since the epoch.
+    @ivar problem: why that isn't known, in words, so that it may have been by anything; else empty.
+    """
+
+    prooftype: Prooftype = Prooftype.NONE
+    lastSeen: float = 0.0
+    problem: str = ""
 
 
 class Outcome(StrEnum):
@@ -91,6 +134,8 @@ class Proof:
     @ivar reasons: why, as plain sentences without a full stop.
     @ivar vetoes: that it failed forbids all others.
     @ivar until: when it has to be proved anew, in seconds since the epoch; None for as long as the stream lives.
+    @ivar misdirects: it failed since the certificate, which is good, is for others that have nothing to do with the
+        domain.
     """
 
     prooftype: Prooftype
@@ -98,6 +143,7 @@ class Proof:
     reasons: tuple[str, ...]
     vetoes: bool = False
     until: float | None = None
+    misdirects: bool = False
 
     @property
     def held(self) -> bool:
@@ -122,9 +168,9 @@ def held(prooftype: Prooftype, *reasons: str, until: float | None = None) -> Pro
     return Proof(prooftype, Outcome.HELD, reasons, until=until)
 
 
-def failed(prooftype: Prooftype, *reasons: str, vetoes: bool = False) -> Proof:
+def failed(prooftype: Prooftype, *reasons: str, vetoes: bool = False, misdirects: bool = False) -> Proof:
     """A proof that failed."""
-    return Proof(prooftype, Outcome.FAILED, reasons, vetoes)
+    return Proof(prooftype, Outcome.FAILED, reasons, vetoes, misdirects=misdirects)
 
 
 def absent(prooftype: Prooftype, *reasons: str) -> Proof:
@@ -143,11 +189,13 @@ class PeerPolicy:
     @ivar requireEncryption: without TLS nothing is accepted.
     @ivar prooftypes: by any of these the domain is accepted.
     @ivar unwanted: why a list keeps the domain out, in words, or None.
+    @ivar downgrades: what becomes of weak identity where something speaks against it.
     """
 
     requireEncryption: bool = True
     prooftypes: frozenset[Prooftype] = ANY_PROOFTYPE
     unwanted: str | None = None
+    downgrades: Downgrades = Downgrades.REFUSE
 
     @property
     def mayDialBack(self) -> bool:
@@ -214,6 +262,9 @@ class Verdict:
     @ivar prooftype: the strongest accepted proof that held; NONE if there is none.
     @ivar refusals: why the stream isn't accepted, as plain sentences; empty if it is.
     @ivar condition: what to tell the peer that isn't accepted: "policy-violation" or "not-authorized"; None if it is.
+    @ivar downgrade: that the domain was proved by more before, in words; empty if it wasn't, or if that is no matter.
+    @ivar misdirection: that a good certificate of others was shown, in words; empty as well.
+    @ivar ignorance: why it isn't known whether it was proved by more, in words; empty if it is.
     """
 
     domain: str
@@ -223,6 +274,9 @@ class Verdict:
     prooftype: Prooftype
     refusals: tuple[str, ...] = ()
     condition: str | None = None
+    downgrade: str = ""
+    misdirection: str = ""
+    ignorance: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -240,6 +294,17 @@ class Verdict:
         return self.accepted and self.prooftype.byCertificate
 
     @property
+    def objections(self) -> tuple[str, ...]:
+        """What speaks against the weak identity that there is."""
+        return tuple(filter(None, (self.misdirection, self.downgrade, self.ignorance)))
+
+    @property
+    def notice(self) -> str:
+        """What speaks against weak identity that would have been enough otherwise, as a sentence; else empty."""
+        text = "" if self.accepted else "; ".join(self.objections)
+        return f"{text[0].upper()}{text[1:]}." if text else ""
+
+    @property
     def until(self) -> float | None:
         """When the proof that counts has to be renewed, in seconds since the epoch, or None."""
         return next((each.until for each in self.proofs if each.held and each.prooftype is self.prooftype), None)
@@ -249,6 +314,11 @@ class Verdict:
         if self.accepted:
             return f"{shown(self.domain)} accepted by {self.prooftype}, {self._encryption()}"
         return f"{shown(self.domain)} refused, {self._encryption()}: {'; '.join(self.refusals)}"
+
+    def interim(self) -> str:
+        """The same line while the peer may still prove itself by dialback."""
+        tried = "; ".join(f"{each.prooftype} {each.outcome}, {each.reasons[0]}" for each in self.proofs if each.reasons)
+        return f"{shown(self.domain)} has dialback left to prove itself by, {self._encryption()}: {tried or 'no TLS'}"
 
     def facts(self) -> dict[str, Any]:
         """All of it as values that JSON can hold, for programs; times are in seconds since the epoch."""
@@ -261,6 +331,7 @@ class Verdict:
             "version": None if self.tls is None else self.tls.version,
             "cipher": None if self.tls is None else self.tls.cipher,
             "refusals": list(self.refusals),
+            "objections": list(self.objections),
             "proofs": [proof.facts() for proof in self.proofs],
             "certificate": None if self.certificate is None else asdict(self.certificate),
         }
@@ -277,6 +348,7 @@ class Verdict:
         """The lines of the explanation."""
         yield f"{shown(self.domain)}: " + (f"accepted by {self.prooftype}" if self.accepted else "refused")
         yield from (f"  because {reason}" for reason in self.refusals)
+        yield from (f"  though {reason}" for reason in self.objections if self.accepted)
         yield f"  encryption: {self._encryption()}"
         if self.certificate is not None:
             yield from describe(self.certificate)
@@ -296,7 +368,15 @@ def describe(certificate: CertificateFacts) -> Iterable[str]:
     yield f"    SHA-256 of its public key {certificate.publicKeySHA256}"
 
 
-def decide(domain: str, proofs: Iterable[Proof], policy: PeerPolicy, tls: TLSFacts | None) -> Verdict:
+def decide(
+    domain: str,
+    proofs: Iterable[Proof],
+    policy: PeerPolicy,
+    tls: TLSFacts | None,
+    *,
+    past: Past | None = None,
+    outgoing: bool = False,
+) -> Verdict:
     """
     Join what is known to a verdict. Costs a few microseconds and the parsing of one certificate.
 
@@ -304,16 +384,46 @@ def decide(domain: str, proofs: Iterable[Proof], policy: PeerPolicy, tls: TLSFac
     @param proofs: what was tried so far, in any order; may be empty, before anything was.
     @param policy: what is asked of that domain (L{PeerPolicies.of}).
     @param tls: the facts of TLS, or None on a plaintext stream.
+    @param past: what it was proved by before; only looked at if L{isWeak} says so of the verdict without it.
+    @param outgoing: whether we have connected.
     """
     ordered = tuple(sorted(proofs, key=lambda proof: -proof.prooftype.strength))
     counting = [proof.prooftype for proof in ordered if proof.held and proof.prooftype in policy.prooftypes]
     prooftype = max(counting, key=lambda each: each.strength, default=Prooftype.NONE)
     refusals = tuple(_policyRefusals(policy, tls)) or tuple(_proofRefusals(ordered, policy, prooftype))
-    condition = None
+    condition = "policy-violation" if any(_policyRefusals(policy, tls)) else "not-authorized" if refusals else None
+    found = Verdict(domain, ordered, tls, _certificateOf(tls), prooftype, refusals, condition)
     if refusals:
-        condition = "policy-violation" if any(_policyRefusals(policy, tls)) else "not-authorized"
-        prooftype = Prooftype.NONE
-    return Verdict(domain, ordered, tls, _certificateOf(tls), prooftype, refusals, condition)
+        return replace(found, prooftype=Prooftype.NONE)
+    return _objected(found, policy, past or Past(), outgoing) if isWeak(found, policy) else found
+
+
+def isWeak(verdict: Verdict, policy: PeerPolicy) -> bool:
+    """
+    Whether it matters what speaks against a verdict: the peer is accepted, or is but for that, by no certificate, where
+    one would have been welcome.
+    """
+    if policy.downgrades is Downgrades.ACCEPT or not (verdict.accepted or verdict.objections):
+        return False
+    wanted = not CERTIFICATE_PROOFTYPES.isdisjoint(policy.prooftypes)
+    return wanted and not any(proof.held and proof.prooftype.byCertificate for proof in verdict.proofs)
+
+
+def _objected(verdict: Verdict, policy: PeerPolicy, past: Past, outgoing: bool) -> Verdict:
+    """A verdict by weak identity, after it was looked at what speaks against that."""
+    own = verdict.prooftype
+    downgrade = misdirection = ""
+    if past.prooftype.grade > own.grade:
+        now = "by nothing" if own is Prooftype.NONE else f"only by {own}"
+        downgrade = f"it was proved by {past.prooftype} until {shownTime(past.lastSeen)}, and now {now}"
+    wrong = next((proof for proof in verdict.proofs if proof.misdirects), None) if outgoing else None
+    if wrong is not None:
+        misdirection = f"{'; '.join(wrong.reasons)}, so somebody else may be answering, which {own} doesn't rule out"
+    unknown = f"it isn't known what it was proved by before: {past.problem}" if past.problem else ""
+    found = replace(verdict, downgrade=downgrade, misdirection=misdirection, ignorance=unknown)
+    if not found.objections or policy.downgrades is Downgrades.WARN:
+        return found
+    return replace(found, prooftype=Prooftype.NONE, refusals=found.objections, condition="not-authorized")
 
 
 def _policyRefusals(policy: PeerPolicy, tls: TLSFacts | None) -> Iterable[str]:
