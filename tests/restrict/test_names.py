@@ -74,6 +74,7 @@ class VerdictTests(NamesCase):
         self.assertEqual(self.reasons("account", "admin", trusted=True), ())
         self.assertEqual(self.reasons("nickname", "Support", trusted=True), ())
         self.assertEqual(self.reasons("account", "adrnin", trusted=True), ("protected",))
+        self.assertEqual(self.names.judge("account", "adrnin", ["admin", "adrnln"]).alike, ("adrnln", "admin"))
         self.assertEqual(self.names.judge("handle", "support").action, "allow")
 
     @spec("mission", "M2")

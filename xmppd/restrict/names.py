@@ -168,7 +168,7 @@ class Names:
         if scripts:
             reasons = [*reasons, FOREIGN]
         if protected is not None and protected != name:
-            alike = (*alike, protected)
+            alike = (*(each for each in alike if each != protected), protected)
         return NameVerdict(kind, name, action, tuple(reasons), alike, tuple(sorted(scripts)), protected)
 
     def _learn(self) -> None:
