@@ -1732,6 +1732,12 @@ class NameStoreContract(_StoreCase):
         while page := await index.groups("room", "rooms.example.org", paged[-1][0] if paged else "", 1):
             paged += page
         self.assertEqual(tuple(paged), tuple(groups))
+        parts: list[Any] = []
+        for after, before in (("", "40"), ("40", "80"), ("80", "c0"), ("c0", "")):
+            part = await index.groups("room", "rooms.example.org", after, 100, before)
+            self.assertTrue(all(after < key < (before or "g") for key, _ in part))
+            parts += part
+        self.assertEqual(tuple(parts), tuple(groups))
 
     async def test_longNames(self):
         """Names, spaces and owners may be as long as any address."""

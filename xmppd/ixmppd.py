@@ -2065,12 +2065,12 @@ class INameStore(Interface):
         """Names behind C{after} in their order, at most so many. Looks at all in that space: not for accounts."""
 
     def groups(
-        kind: str, space: str, after: str = "", limit: int = 100
+        kind: str, space: str, after: str = "", limit: int = 100, before: str = ""
     ) -> Deferred[Sequence[tuple[str, Sequence[NameRecord]]]]:
         """
-        What exists of look-alikes: several names with a key in common, by the hash of that key, those behind C{after};
-        at most so many groups. The same names may come in several groups. For audits: a page looks at all names from
-        there to its end.
+        What exists of look-alikes: several names with a key in common, by the hash of that key (hexadecimal digits),
+        those behind C{after}; at most so many groups. The same names may come in several groups. For audits: a page
+        looks at all names from there to its end, or to C{before}, which need not be all of a hash.
         """
 
 

@@ -264,6 +264,16 @@ class AuditTests(NamesCase):
         self.successResultOf(running)
         self.assertEqual(list(audit._likenesses), [("example.org", "b@example.org")])
 
+    def test_slices(self) -> None:
+        """The database looks at a part of the index at a time."""
+        key, edges = "", []
+        while edge := nameaudit.edgeBehind(key):
+            edges.append(edge)
+            key = edge
+        self.assertEqual(len(edges), 63)
+        self.assertEqual((nameaudit.edgeBehind(""), nameaudit.edgeBehind("03ff"), nameaudit.edgeBehind("04a0")), ("04", "04", "08"))
+        self.assertEqual((nameaudit.edgeBehind("fb"), nameaudit.edgeBehind("fc" + "0" * 62), edges[-1]), ("fc", "", "fc"))
+
     def test_refused(self) -> None:
         """Pages that aren't there, and domains."""
         self.assertRefused(EX_USAGE, "not on any page", "names audit", after="example.org/dances/")

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 GROUPS: Final = 50
 """How many groups of look-alikes are asked for at a time."""
 
+SLICE: Final = 4
+"""How much of the index the database looks at in one go, in parts of 256."""
+
 NAMES: Final = 100
 """How many accounts, or rooms, a page looks at."""
 
@@ -221,10 +224,25 @@ class Audit:
 
 async def groups(host: Any, kind: str, after: str) -> Step:
     """Look-alikes among the names of a domain, by the index."""
-    found = await host.nameIndex.groups(kind, host.domain, after, GROUPS)
+    found: list[tuple[str, Sequence[NameRecord]]] = []
+    behind: str | None = after
+    while behind is not None and len(found) < GROUPS:
+        edge = edgeBehind(behind)
+        some = await host.nameIndex.groups(kind, host.domain, behind, GROUPS, edge)
+        found += some
+        behind = some[-1][0] if len(some) == GROUPS else edge or None
     new = [records for key, records in found if len(records) > TOLD or first(key, records)]
     told = [group(f"{kind}s", host.domain, [each.name for each in records]) for records in new]
-    return Step(told, found[-1][0] if len(found) == GROUPS else None, sum(len(records) for _, records in found))
+    return Step(told, behind, sum(len(records) for _, records in found))
+
+
+def edgeBehind(key: str) -> str:
+    """
+    Where the part of the index ends in which a key is: so the database, which looks at all of what it is asked about,
+    gets to do something else every now and then. Empty for the last.
+    """
+    edge = (int(key[:2] or "0", 16) // SLICE + 1) * SLICE
+    return f"{edge:02x}" if edge < 256 else ""
 
 
 def first(key: str, records: Sequence[NameRecord]) -> bool:

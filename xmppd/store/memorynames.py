@@ -61,14 +61,14 @@ class MemoryNames:
         return succeed(tuple(names[name] for name in order[first : first + min(limit, MAXIMUM_PAGE)]))
 
     def groups(
-        self, kind: str, space: str, after: str = "", limit: int = 100
+        self, kind: str, space: str, after: str = "", limit: int = 100, before: str = ""
     ) -> Deferred[Sequence[tuple[str, Sequence[NameRecord]]]]:
         """What exists of look-alikes."""
-        checkText(kind, space, after)
+        checkText(kind, space, after, before)
         found = [
             (key.hex(), names)
             for (itsKind, itsSpace, key), names in self._alike.items()
-            if itsKind == kind and itsSpace == space and len(names) > 1 and key.hex() > after
+            if itsKind == kind and itsSpace == space and len(names) > 1 and after < key.hex() < (before or "g")
         ]
         there = self._names(kind, space)
         return succeed(tuple(

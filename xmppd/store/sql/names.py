@@ -26,6 +26,10 @@ MOST_KEYS = 5
 """How many keys a name has at most (L{xmppd.wire.confusable.keys})."""
 
 
+BEHIND_ALL = b"\xff" * 33
+"""What no digest comes behind."""
+
+
 @implementer(INameStore)
 class SQLNames:
     """See L{INameStore}."""
@@ -62,6 +66,7 @@ class SQLNames:
         several = (
             select(table.digest)
             .where(there, table.digest > bindparam("behind", type_=LargeBinary))
+            .where(table.digest < bindparam("ahead", type_=LargeBinary))
             .group_by(table.digest)
             .having(func.count() > literal_column("1"))
             .order_by(table.digest)
@@ -98,11 +103,12 @@ class SQLNames:
         return self._reader.submit(self._list, kind, space, after, limit)
 
     def groups(
-        self, kind: str, space: str, after: str = "", limit: int = 100
+        self, kind: str, space: str, after: str = "", limit: int = 100, before: str = ""
     ) -> Deferred[Sequence[tuple[str, Sequence[NameRecord]]]]:
         """What exists of look-alikes."""
         checkText(kind, space, after)
-        return self._reader.submit(self._groups, kind, space, bytes.fromhex(after), limit)
+        limits = (bytes.fromhex(after), bytes.fromhex(before) or BEHIND_ALL)
+        return self._reader.submit(self._groups, kind, space, limits, limit)
 
     # --- in the threads
 
@@ -152,10 +158,10 @@ class SQLNames:
         return _records(connection.execute(self._sqlList, parameters).fetchall())
 
     def _runGroups(
-        self, connection: Connection, kind: str, space: str, after: bytes, limit: int
+        self, connection: Connection, kind: str, space: str, limits: tuple[bytes, bytes], limit: int
     ) -> Sequence[tuple[str, Sequence[NameRecord]]]:
         place = _place(kind, space)
-        parameters = {**place, "behind": after, "most": min(limit, MAXIMUM_PAGE)}
+        parameters = {**place, "behind": limits[0], "ahead": limits[1], "most": min(limit, MAXIMUM_PAGE)}
         found: builtins.list[tuple[str, Sequence[NameRecord]]] = []
         for (key,) in connection.execute(self._sqlGroups, parameters).fetchall():
             rows = connection.execute(self._sqlGroup, {**place, "key0": key, "most": MAXIMUM_PAGE}).fetchall()
