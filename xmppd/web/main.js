@@ -749,7 +749,7 @@ class Page {
   _drawTalk(place) {
     const room = place?.kind === "room" ? place : null;
     $("talk-title").textContent = place?.name ?? "Welcome";
-    $("talk-subject").textContent = place ? place.subject || place.jid : "Join a room, or write to somebody.";
+    $("talk-subject").textContent = place ? place.subject || visible(place.jid) : "Join a room, or write to somebody.";
     $("close-talk").hidden = !place;
     const stranger = place?.kind === "chat" && !place.inRoom && this.session.kind === "account" && !this.contacts.get(place.jid);
     $("add-this").hidden = !stranger || !place.jid.includes("@") || place.jid === this.session.bare;
