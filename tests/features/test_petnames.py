@@ -283,6 +283,17 @@ class KeyTests(PetnamesCase):
         self.event("stranger@jabber.org", key.format(1))
         self.assertEqual(self.known("stranger@jabber.org"), Acquaintance())
 
+    def test_addresses(self) -> None:
+        """However the recipient's address is written."""
+        for number in (1, 2):
+            item = f"<item id='current'><pubkey xmlns='urn:xmpp:pubkey:2'><print>{number}</print></pubkey></item>"
+            content = f"<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='urn:xmpp:pubkey:2'>{item}</items></event>"
+            got = self.arrive(PAYPAL, "MaineBoy@EXAMPLE.org/x", content=content)
+        self.assertEqual([self.warning(each) for each in got if each.sender == "example.org"], [{"jid": PAYPAL, "reason": ["key"]}])
+        content = f"<x xmlns='http://jabber.org/protocol/rosterx'><item jid='{ROMEO}' name='Romeo'/></x>"
+        self.arrive(STPETER, "MaineBoy@EXAMPLE.org", content=content)
+        self.assertEqual(self.known(ROMEO).alleged, ("Romeo",))
+
     def test_alarmOffline(self) -> None:
         """Who isn't there finds it later."""
         sent: list[Stanza] = []

@@ -199,16 +199,16 @@ class Petnames:
 
     def sends(self, session: ISession, stanza: Stanza) -> StanzaError | None:
         """From such a client; refuses nothing. See L{ISession.addSendRefusal}."""
-        to = stanza.attrs.get("to")
-        if to is not None and REFERRALS in stanza.childNames and stanza.attrs.get("type") != "error":
-            host: Any = self._host.router.destinations.get(to.partition("/")[0].rpartition("@")[2])
+        if REFERRALS in stanza.childNames and stanza.attrs.get("type") != "error":
+            to = _recipient(stanza)
+            host: Any = self._host.router.destinations.get(to.rpartition("@")[2])
             if hasattr(host, "hooks"):
                 host.hooks.referred.notify(stanza)
         return None
 
     def referred(self, stanza: Stanza) -> None:
         """Somebody recommends contacts to a user of ours. See C{hooks.referred}."""
-        account, by = stanza.attrs["to"].partition("/")[0], stanza.attrs["from"].partition("/")[0]
+        account, by = _recipient(stanza), stanza.attrs["from"].partition("/")[0]
         items = [
             item
             for child in stanza.elements()
@@ -243,7 +243,7 @@ class Petnames:
 
     def _notified(self, stanza: Stanza) -> None:
         """A contact elsewhere has published keys (XEP-0189 section 6)."""
-        account, bare = stanza.attrs["to"].partition("/")[0], stanza.attrs["from"].partition("/")[0]
+        account, bare = _recipient(stanza), stanza.attrs["from"].partition("/")[0]
         event = stanza.find(EVENT)
         for items in event.elements("items") if event is not None else ():
             if items.get("node") == PUBKEY:
@@ -327,6 +327,14 @@ class Petnames:
     def removed(self, bare: str) -> None:
         """An account is gone. See C{hooks.removed}."""
         self._handles.pop(bare, None)
+
+
+def _recipient(stanza: Stanza) -> str:
+    """The bare JID that a stanza is for, however it is written; empty if it isn't for anybody else."""
+    try:
+        return parse(stanza.attrs.get("to", "")).bare
+    except JIDMalformed:
+        return ""
 
 
 def _time(seconds: float) -> str:
