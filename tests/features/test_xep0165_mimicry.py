@@ -550,8 +550,8 @@ class LanguageTests(MeetingCase):
     def test_own(self) -> None:
         """Clients say that everybody speaks English; whose address or contacts have other letters reads those."""
         self.session.end()
-        stream = FakeStream(self.host, FakeAccount("\u0438\u0432\u0430\u043d@example.org"), self.rig.clock)
-        for session, stream in ((self.successResultOf(self.host.bind(stream, "x")), stream), self.bindWith("en")):
+        russian = FakeStream(self.host, FakeAccount("\u0438\u0432\u0430\u043d@example.org"), self.rig.clock)
+        for session, stream in ((self.successResultOf(self.host.bind(russian, "x")), russian), self.bindWith("en")):
             stream.session, stream.language = session, "en"
             self.rig.send(session, b"<presence/>")
             stream.take()
