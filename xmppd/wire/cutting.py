@@ -35,7 +35,7 @@ class Lookout:
 
     def __init__(self, sought: tuple[bytes, ...]) -> None:
         self._sought = sought
-        self._least = max(map(len, sought)) - 1
+        self._least = max(1, max(map(len, sought)) - 1)
         self._tail = b""
 
     def sees(self, data: bytes) -> bool:
