@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tests.wire.names import exemplars, ordinary
@@ -158,6 +158,16 @@ def alarms() -> Alarms:
         frozenset(pairs),
         sum(1 for one, other in pairs if confusion(one, other) is None),
     )
+
+
+def wordRate(words: Iterable[str]) -> tuple[int, int]:
+    """How many different words there are, whatever their case, and how many of them resemble another."""
+    byKey = defaultdict(set)
+    different = {word.lower() for word in words}
+    for word in different:
+        for key in keys(word):
+            byKey[key].add(word)
+    return len(different), len({word for alike in byKey.values() if len(alike) > 1 for word in alike})
 
 
 def sentences() -> list[str]:
