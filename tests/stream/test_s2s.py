@@ -496,6 +496,22 @@ class IncomingTests(SynchronousTestCase):
             assert self.stream.failure is not None
             self.assertIn("in the clear", str(self.stream.failure))
 
+    @spec("RFC 6120", "6.4.4", "6.4.5")
+    def test_failuresAtOnce(self) -> None:
+        """A failed login ends nothing but itself: what has come in the same chunk counts, and so do further failures."""
+        abort = f"<abort xmlns='{ns.SASL}'/>"
+        key = f"<db:result from='{OURS}' to='{THEIRS}'>key</db:result>"
+        self.secured(NOTHING)
+        self.premises.answers[OURS] = True
+        self.stream.dataReceived((abort + abort + key).encode())
+        written = self.end.take()
+        self.assertEqual((written.count(b"<aborted/>"), written.count(b"type='valid'")), (2, 1))
+        self.setUp()
+        self.secured(NOTHING)
+        self.stream.dataReceived(f"<auth xmlns='{ns.SASL}' mechanism='EXTERNAL'>=</auth>".encode() * 9)
+        written = self.end.take()
+        self.assertEqual((written.count(b"<invalid-mechanism/>"), written.count(b"policy-violation")), (4, 1))
+
     @spec("mission", "T2")
     def test_leavesWithoutTLS(self) -> None:
         """Who goes when it hears that TLS is asked for, or is refused without, is in the log; who is nobody isn't."""

@@ -40,6 +40,7 @@ from xmppd.wire import ns
 from xmppd.wire.element import escapeAttribute
 from xmppd.wire.errors import (
     PeerError,
+    SASLError,
     StanzaCondition,
     StanzaError,
     StreamCondition,
@@ -277,7 +278,10 @@ class ServerStream(Stream):
             if self._waits:
                 self._keep(events[index:])
                 return
-            self.receive(event)
+            try:
+                self.receive(event)
+            except SASLError as error:  # the stream goes on, and so does what has come in the same chunk
+                self._answer(error)
             if self._parser is not parser:
                 if self._tlsDue:
                     self._startDueTLS(index + 1 == len(events) and parser is not None and not parser.unfinished)
