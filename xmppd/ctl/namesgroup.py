@@ -72,31 +72,26 @@ def check(
     """
     kind = kind or ("address" if "@" in name else "account")
     found = itself(name, kind, against)
-    found["hosts"], found["unasked"] = None, None
-    if found["canonical"] is not None:
-        try:
-            client = target.client
-        except Exception as error:
-            found["unasked"] = whyNot(error, host)
-        else:
-            found["hosts"] = list(client.pages("names check", name=name, kind=kind, domain=host))
+    client, found["unasked"] = reached(target, host) if found["canonical"] is not None else (None, None)
+    found["hosts"] = client and list(client.pages("names check", name=name, kind=kind, domain=host))
     show(found, asJSON, checkText(found))
     return DECEPTIVE if deceives(found) else 0
 
 
-def whyNot(error: Exception, host: str | None) -> str:
+def reached(target: Target, host: str | None) -> tuple[Client | None, str | None]:
     """
-    Why no server is asked, if that can be.
+    The server, or why it can't be asked.
 
-    @raise CommandError: somebody wanted to know what one host says, or it is something else.
+    @raise CommandError: the latter, and somebody wanted to know what one host says; or it is something else.
     """
     from xmppd.ctl.socket import CommandError
 
-    if not isinstance(error, CommandError) or host is not None:
-        raise error
-    if error.status not in (EX_UNAVAILABLE, EX_CONFIG, EX_NOPERM):
-        raise error
-    return str(error)
+    try:
+        return target.client, None
+    except CommandError as error:
+        if host is not None or error.status not in (EX_UNAVAILABLE, EX_CONFIG, EX_NOPERM):
+            raise
+        return None, str(error)
 
 
 def itself(name: str, kind: str, against: Sequence[str]) -> dict[str, Any]:
