@@ -59,7 +59,7 @@ CLIENT: Final = "xmpp-client"
 MAX_CHAIN: Final = 12
 """Certificates further from the leaf aren't written down; a chain that long isn't accepted."""
 
-MAX_OTHER_NAMES: Final = 256
+MAX_OTHER_NAMES: Final = 64
 """How many names of each kind but DNS-ID are looked at."""
 
 MAX_ERRORS: Final = 64
