@@ -278,6 +278,8 @@ class AuditTests(NamesCase):
         """Pages that aren't there, and domains."""
         self.assertRefused(EX_USAGE, "not on any page", "names audit", after="example.org/dances/")
         self.assertRefused(EX_USAGE, "not on any page", "names audit", after="nowhere")
+        for key in ("x", "abc", "zz"):
+            self.assertRefused(EX_USAGE, "not on any page", "names audit", after=f"example.org/accounts/{key}")
         self.assertRefused(EX_NOHOST, "example.net", "names audit", domain="elsewhere.example")
 
 

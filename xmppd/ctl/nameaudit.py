@@ -57,6 +57,10 @@ KNOWN: Final = 20_000
 """Of how many addresses is remembered which accounts they look like, while an audit goes on."""
 
 
+INDEXED: Final = ("accounts", "rooms")
+"""The parts that go by keys of the index; the others go by names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
@@ -123,7 +127,7 @@ class Audit:
         if not after:
             self._likenesses.clear()
         domain, part, key = standing(after) if after else (*parts[0], "")
-        if (domain, part) not in parts:
+        if (domain, part) not in parts or (part in INDEXED and not isKey(key)):
             raise CommandError(EX_USAGE, f"{after} is not on any page")
         step = await self._parts(domain)[part](key)
         following = parts[parts.index((domain, part)) + 1 :]
@@ -234,6 +238,11 @@ async def groups(host: Any, kind: str, after: str) -> Step:
     new = [records for key, records in found if len(records) > TOLD or first(key, records)]
     told = [group(f"{kind}s", host.domain, [each.name for each in records]) for records in new]
     return Step(told, behind, sum(len(records) for _, records in found))
+
+
+def isKey(text: str) -> bool:
+    """Whether a text stands for a place in the index: an even number of hexadecimal digits."""
+    return len(text) % 2 == 0 and all(each in "0123456789abcdef" for each in text)
 
 
 def edgeBehind(key: str) -> str:

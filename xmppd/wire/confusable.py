@@ -274,22 +274,27 @@ def _likenesses() -> dict[int, str | None]:
     }}
 
 
+def _asciiLike(text: str) -> str:
+    """L{internalSkeleton} of an ASCII text."""
+    return text.translate(_ASCII) if _prototyped(text) else text
+
+
 def _like(text: str) -> str:
     """L{internalSkeleton} with our own rows."""
     if text.isascii():
-        return text.translate(_ASCII) if _prototyped(text) else text
+        return _asciiLike(text)
     return ucd.decompose(ucd.decompose(text).translate(_likenesses()))
 
 
 def _allKeys(text: str) -> frozenset[str]:
     """L{keys} without a memory."""
     if text.isascii():
-        forms = {_lower(_like(text)), _lower(text), text.upper()}
-    else:
-        name = _shown(unicodedata.normalize("NFKC", _measured(text))[:LONGEST])  # a ligature may be eighteen letters
-        forms = {_lower(_like(_shown(text))), _lower(_like(name)), _lower(name), name.upper()}
-        if bidi.turns(text):  # many clients let each name go its own way
-            forms.add(_lower(_like(bidi.display(text, Direction.FIRST_STRONG))))
+        forms = {_asciiLike(text).lower(), text.lower(), text.upper()}
+        return frozenset([" ".join(_asciiLike(form).split()) for form in forms])
+    name = _shown(unicodedata.normalize("NFKC", _measured(text))[:LONGEST])  # a ligature may be eighteen letters
+    forms = {_lower(_like(_shown(text))), _lower(_like(name)), _lower(name), name.upper()}
+    if bidi.turns(text):  # many clients let each name go its own way
+        forms.add(_lower(_like(bidi.display(text, Direction.FIRST_STRONG))))
     return frozenset(" ".join(_like(form).split()) for form in forms)
 
 
