@@ -289,7 +289,7 @@ class FarTests(SynchronousTestCase):
         level, text = said[f"{DOMAIN} and {PEER}, both ways"]
         self.assertEqual(level, "closed")
         self.assertIn("PKIX", text)
-        self.assertEqual(said[f"{PEER} and juliet"][0], "unknown")
+        self.assertEqual(said[f"{PEER} and juliet@{PEER}"][0], "unknown")
 
     def test_dialback(self) -> None:
         """Encrypted, but nobody vouches: half."""
@@ -350,11 +350,11 @@ class ExampleTests(SynchronousTestCase):
         self.assertEqual(ask(romeo, "h1").get("type"), "error")
         romeo.say(f"<message to='{JULIET}' type='chat'><body>Still there?</body></message>")
         juliet.body("Still there?")
-        server = waitFor(self, lambda: ask(romeo, "h2").find(f"{NS}hops/{NS}server[@state='connected']"))
+        server = waitFor(lambda: ask(romeo, "h2").find(f"{NS}hops/{NS}server[@state='connected']"))
         self.assertEqual(server[0].get("proof"), "PKIX")
         juliet.close()
         world.prosody.stop()
-        server = waitFor(self, lambda: ask(romeo, "h3").find(f"{NS}hops/{NS}server[@state='not-connected']"))
+        server = waitFor(lambda: ask(romeo, "h3").find(f"{NS}hops/{NS}server[@state='not-connected']"))
         seen = next(each for each in server if each.get("direction") == "out")
         sha256 = x509.load_pem_x509_certificate(world.peerCertificate.encode()).fingerprint(SHA256()).hex()
         self.assertEqual((seen.get("proof"), seen.get("sha-256"), seen.get("authority")), ("PKIX", sha256, "CN=The Tests"))

@@ -390,6 +390,19 @@ class ContactTests(NamesCase):
         self.assertEqual(tab.run("['add-jid', 'add-name'].map((id) => document.getElementById(id).value)"), ["paypa1@example.org", ""])
         impostor.close()
 
+    @spec("mission", "M2")
+    def test_writing(self) -> None:
+        """Whoever is about to write to a look-alike of a contact hears of it before; of others there is nothing to say."""
+        tab = self.account()
+        for jid, warned in ((f"nurse@{DOMAIN}", False), (f"paypa1@{DOMAIN}", True), (f"paypal@{DOMAIN}", False)):
+            tab.fill("#write-jid", jid)
+            tab.press("Enter")
+            tab.wait(f"document.querySelector('#place-list [aria-current]')?.dataset.jid === '{jid}'")
+            if warned:
+                tab.see("#log .warning", "It is not My bank (paypal@example.org)")
+            self.assertEqual(tab.run("document.querySelectorAll('#log .warning').length"), int(warned))
+        self.look(tab, "writing")
+
     @spec("mission", "M3")
     def test_forged(self) -> None:
         """Nobody but the server warns."""

@@ -3,7 +3,7 @@
  * nobody else can; it says why it refuses a name; and it takes names apart for whoever asks.
  */
 
-import { NS, child, childrenOf } from "./xml.js";
+import { NS, child, childrenOf, x } from "./xml.js";
 
 const MOST_TOLD = 5;
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}]|(?! )\p{Zs}/gu; // whatever can't be seen, or turns what follows
@@ -78,6 +78,15 @@ export function warningsIn(stanza) {
     likes: texts(mark, "like"),
     scripts: texts(mark, "script"),
   }));
+}
+
+/** What the server thinks of an address that nobody has written from yet, as a warning; null if nothing. */
+export async function lookAt(session, jid) {
+  const payload = x("check", { xmlns: NS.NAMES, name: jid, kind: "address" });
+  const answer = await session.ask(session.domain, "get", payload, null).catch(() => null);
+  const found = answer && child(answer, "check", NS.NAMES);
+  const reasons = found ? texts(found, "reason") : [];
+  return reasons.length ? { jid, reasons, likes: texts(found, "like"), scripts: [] } : null;
 }
 
 /** A warning in sentences; `nameOf` answers what the user calls somebody, or an empty text. */

@@ -10,7 +10,7 @@ import { recallVision, setVision } from "./colours.js";
 import { Disconnected } from "./connection.js";
 import { fetchContacts, wantMarks } from "./contacts.js";
 import { ContactsPane } from "./contactspane.js";
-import { visible } from "./deception.js";
+import { lookAt, visible } from "./deception.js";
 import { HopsPane } from "./hops.js";
 import { NamesPane } from "./namespane.js";
 import { Line, Room, accepting, findRooms, listRooms } from "./rooms.js";
@@ -539,8 +539,22 @@ class Page {
   _write(jid) {
     const address = jid.includes("@") ? jid : `${jid}@${this.settings.domain}`;
     const inRoom = this.rooms.has(bareOf(address)) && resourceOf(address) !== "";
+    if (!inRoom && !this.chats.has(bareOf(address)) && !this.contacts.get(bareOf(address))) {
+      this._suspect(bareOf(address));
+    }
     this._chat(inRoom ? address : bareOf(address), inRoom);
     this._pick(inRoom ? address : bareOf(address));
+  }
+
+  /** Somebody is about to write to a stranger: it may be one who is taken for somebody else. */
+  async _suspect(jid) {
+    const warning = await lookAt(this.session, jid);
+    const chat = this.chats.get(jid);
+    if (warning && chat) {
+      chat.warned = true;
+      chat.add(new Line("event", "", "", { warnings: [warning] }));
+      this.draw();
+    }
   }
 
   _chat(jid, inRoom) {

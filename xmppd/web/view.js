@@ -90,6 +90,9 @@ function when(time) {
 /** One line of a conversation; for `does` see warningNode(). */
 export function lineNode(line, does) {
   const seed = line.seed || line.who;
+  if (line.kind === "event" && line.warnings?.length) {
+    return node("div", {}, line.warnings.map((warning) => warningNode(warning, does)));
+  }
   if (line.kind === "event") {
     return node("p", { class: "event" }, line.who ? node("span", { class: "nick" }, line.who, " ") : null, line.text);
   }
