@@ -10,7 +10,7 @@ from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.marks import spec
-from xmppd.net.resolver import NoService, Place, Resolver, Target, ordered
+from xmppd.net.resolver import MOST_RECORDS, NoService, Place, Resolver, Target, ordered
 from xmppd.trust.dane import Security
 
 
@@ -174,6 +174,16 @@ class ResolverTests(SynchronousTestCase):
     def test_many(self) -> None:
         """Only so many are tried."""
         self.services([srv(0, 0, 5269, f"h{number}.example.net") for number in range(100)])
+        self.assertEqual(len(self.targets()), 12)
+
+    @spec("XEP-0205", "3.2")
+    def test_tooMany(self) -> None:
+        """Nor are more looked at, though thousands have room in an answer."""
+        self.services([srv(0, 1, 5269, f"h{number}.example.net") for number in range(3000)])
+        answer = self.successResultOf(
+            Deferred.fromCoroutine(self.resolver.lookup("_xmpp-server._tcp.example.net", dns.SRV))
+        )
+        self.assertEqual(len(answer.records), MOST_RECORDS)
         self.assertEqual(len(self.targets()), 12)
 
     def places(self, target: Target) -> list[Place]:

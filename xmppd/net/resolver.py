@@ -17,6 +17,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import islice
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
@@ -80,8 +81,8 @@ class Answer:
 TLSA: Final = 52
 """The type of TLSA records (RFC 6698)."""
 
-MOST_TLSA: Final = 64
-"""How many of them are looked at."""
+MOST_RECORDS: Final = 64
+"""How many records of an answer are looked at; thousands have room in one, and to put them in order takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,7 @@ class Resolver:
                     " wrongly or not any more"
                 )
             raise LookupFailed(f"the DNS has a problem with {name} ({reason})")
-        records = tuple(each.payload for each in message.answers if each.type == type)
+        records = tuple(islice((each.payload for each in message.answers if each.type == type), MOST_RECORDS))
         security = securityOf(True, bool(message.authenticData), self.trusted)
         lives = [each.ttl for each in (message.answers or message.authority)]
         until = self._reactor.seconds() + min(lives) if lives else None
@@ -341,7 +342,7 @@ class Resolver:
         if place.security is Security.SECURE and _literal(target.host) is None:
             tlsa = await self._asked(tlsaName(target.host, target.port), TLSA)
         records = []
-        for each in tlsa.records[:MOST_TLSA]:
+        for each in tlsa.records:
             try:
                 records.append(TLSARecord.parse(each.data))
             except ValueError:
