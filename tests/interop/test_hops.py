@@ -24,8 +24,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.interop import federation
 from tests.interop.chromium import Browser, Tab, missing
 from tests.interop.daemon import DEADLINE, DOMAIN, ROOT
-from tests.interop.federation import PEER, World
-from tests.interop.test_prosody import waitFor
+from tests.interop.federation import PEER, World, waitFor
 from tests.interop.test_webchat import CONTRAST, LEVELS, NAMED, TWICE, WebChatTestCase
 from tests.interop.wire import Wire
 from tests.marks import spec
@@ -353,10 +352,10 @@ class ExampleTests(SynchronousTestCase):
         server = waitFor(lambda: ask(romeo, "h2").find(f"{NS}hops/{NS}server[@state='connected']"))
         self.assertEqual(server[0].get("proof"), "PKIX")
         juliet.close()
-        world.prosody.stop()
+        world.peer.stop()
         server = waitFor(lambda: ask(romeo, "h3").find(f"{NS}hops/{NS}server[@state='not-connected']"))
         seen = next(each for each in server if each.get("direction") == "out")
-        sha256 = x509.load_pem_x509_certificate(world.peerCertificate.encode()).fingerprint(SHA256()).hex()
+        sha256 = x509.load_pem_x509_certificate(world.peerCertificate).fingerprint(SHA256()).hex()
         self.assertEqual((seen.get("proof"), seen.get("sha-256"), seen.get("authority")), ("PKIX", sha256, "CN=The Tests"))
 
     def children(self, told: ET.Element) -> list[tuple[str, Any]]:
