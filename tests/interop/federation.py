@@ -172,14 +172,18 @@ class World:
         self._theirs = self.folder / "peer" / "ca.pem" if (theirs, theirsUntil) == (PEER, ALWAYS) else None
         test.addCleanup(self.daemon.kill)
         test.addCleanup(self.peer.stop)
+        self.serve()
+        self.peer.start()
+        self.names.server(PEER, self.peer.port)
+        test.addCleanup(self._end, expected)
+
+    def serve(self) -> None:
+        """Start ours, and have the DNS say where it is."""
         self.daemon.start()
         ports = {each["option"]: int(each["address"].rpartition(":")[2]) for each in self.daemon.ask("status")["ports"]}
         self.port, self.directPort = ports["listen.s2s"], ports["listen.s2s_tls"]
-        self.peer.start()
         for each in (DOMAIN, f"rooms.{DOMAIN}"):
-            self.names.server(each, self.port, host=server.ourHost)
-        self.names.server(PEER, self.peer.port)
-        test.addCleanup(self._end, expected)
+            self.names.server(each, self.port, host=self.peer.ourHost)
 
     def certify(self, who: str, domain: str, name: str | None, until: float = ALWAYS) -> bytes:
         """

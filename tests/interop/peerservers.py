@@ -319,11 +319,13 @@ class Xmppd(PeerServer):
     external = ("s2s heard: local=montague.example remote=example.org proof=PKIX", "s2s spoken: local=montague.example")
     weak = ("s2s heard: local=montague.example remote=example.org proof=dialback", "s2s spoken: local=montague.example")
 
-    def __init__(self, folder: Path, resolver: int, *, section: str = "") -> None:
+    def __init__(self, folder: Path, resolver: int, *, section: str = "", lax: bool = False) -> None:
         """
         @param section: lines for C{[s2s]}.
+        @param lax: whether it believes by dialback whom it has believed by more.
         """
         super().__init__(folder)
+        section += '\ndowngrades = "warn"' if lax else ""
         self._populated = False
         self.daemon = Daemon(folder, XMPPD.replace("RESOLVER", str(resolver)).replace("SECTION", section))
 

@@ -181,18 +181,55 @@ class InjectionTests(Between, SynchronousTestCase):
 class ImpostorTests(Between, SynchronousTestCase):
     """The one in the middle takes part in TLS, with a certificate that is good, but for another name."""
 
-    def impostor(self, **options: Any) -> tuple[Wire, Wire]:
-        """Two people, and an impostor on the way to the other server."""
-        world = self.world(**options)
-        text, key = world.certificate("evil.example", authority=world.authority)
-        file = world.folder / "evil.pem"
+    def impostor(self, world: World, name: str = "evil.example", known: bool = True, ours: bool = False) -> None:
+        """
+        An impostor on the way to the other server, from now on.
+
+        @param name: whose certificate it has.
+        @param known: whether an authority that both trust has signed that.
+        @param ours: whether it is on the way to our server, and not on that to the other.
+        """
+        text, key = world.certificate(name, authority=world.authority if known else None)
+        file = world.folder / "impostor.pem"
         file.write_bytes(text + key)
-        self.middle = self.put(world, certificate=file)
-        return world.people()
+        self.middle = self.put(world, ours=ours, certificate=file)
+
+    def met(self, **options: Any) -> tuple[World, Wire]:
+        """A world in which the other domain has proved itself, and has gone for a moment; and Romeo."""
+        world = self.world(expected=("s2s changed",), **options)
+        romeo, juliet = world.people()
+        self.talk(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+        juliet.close()
+        world.peer.stop()
+        waitFor(lambda: not world.streams())
+        world.peer.start()
+        return world, romeo
+
+    def warnings(self, romeo: Wire) -> list[str]:
+        """What Romeo was told as an administrator."""
+        romeo.listen(0.3)
+        heard = [each for each in romeo.heard if each.get("from") == DOMAIN and each.get("type") != "error"]
+        return [text for each in heard if (text := each.findtext(f"{{{ns.CLIENT}}}body"))]
+
+    def nothingPasses(self, romeo: Wire, *reasons: str) -> None:
+        """What Romeo says comes back, for those reasons, which administrators can see; and the impostor gets nothing."""
+        said = "The other server has not proved that it is the right one. "
+        for reason in reasons:
+            self.bounced(romeo, "remote-server-not-found", reason)
+        self.bounced(romeo, "remote-server-not-found", said)
+        self.assertGreaterEqual(self.middle.calls, 1)
+        self.assertEqual(self.facts("direction"), [])
+        self.nothingForged(romeo)
+        self.logged("s2s judged: montague.example refused, TLSv1.3")
+        explained = [reason.removeprefix("It ").removeprefix("; ") for reason in reasons]
+        self.explained(False, "PKIX: failed", "montague.example: refused", *explained)
 
     def test_refused(self) -> None:
         """Where a certificate is wanted it gets nothing."""
-        romeo, juliet = self.impostor(section='prooftypes = ["pkix"]')
+        world = self.world(section='prooftypes = ["pkix"]')
+        self.impostor(world)
+        romeo, juliet = world.people()
         self.bounced(romeo, "remote-server-not-found", "The other server has not proved that it is the right one.")
         self.assertEqual(self.facts("direction"), [])
         self.nothingHeard(romeo, juliet)
@@ -201,25 +238,74 @@ class ImpostorTests(Between, SynchronousTestCase):
         self.explained(False, "evil.example", "PKIX: failed", "montague.example: refused")
 
     @spec("mission", "T9", "T13")
-    def test_weakly(self) -> None:
-        """Where dialback is good enough: it is seen that the proof is weaker than before, and administrators are told."""
+    def test_stranger(self) -> None:
+        """It gets nothing where dialback would be good enough, though the domain was never seen; that is told once."""
         world = self.world(expected=("s2s changed",))
+        self.impostor(world)
         romeo, juliet = world.people()
-        self.talk(romeo, juliet)
-        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
-        world.peer.stop()
-        waitFor(lambda: not world.streams())
-        world.peer.start()
-        text, key = world.certificate("evil.example", authority=world.authority)
-        (world.folder / "evil.pem").write_bytes(text + key)
-        self.put(world, certificate=world.folder / "evil.pem")
-        juliet = world.juliet()
+        self.nothingPasses(romeo, "not for montague.example, so somebody else may be answering")
+        self.nothingHeard(romeo, juliet)
+        self.logged("s2s changed: remote=montague.example changes=other-names first-seen")
+        (told,) = self.warnings(romeo)
+        self.assertIn("evil.example", told)
+        self.assertIn('[s2s.peer."montague.example"] prooftypes', told)
+        (warned,) = world.daemon.ask("dna history", domain=PEER)["warnings"]
+        self.assertEqual(warned["changes"], ["other-names", "first-seen"])
+
+    @spec("mission", "T9")
+    def test_meant(self) -> None:
+        """Who says of that domain that dialback is enough gets what dialback is worth."""
+        world = self.world(section=f'[s2s.peer."{PEER}"]\nprooftypes = ["pkix", "dialback"]')
+        self.impostor(world)
+        self.say(*world.people())
+        self.assertEqual(self.facts("direction", "proof"), [("out", "dialback")])
+
+    @spec("mission", "T9", "T13")
+    def test_downgrade(self) -> None:
+        """
+        With a certificate for the name that nobody knows has signed it gets nothing, as the domain was proved by more
+        before, over a restart too; until an administrator says that it's all right.
+        """
+        world, romeo = self.met(lax=True)
+        self.impostor(world, PEER, known=False)
+        self.nothingPasses(romeo, "It was proved by PKIX until 20")
+        self.logged("s2s changed: remote=montague.example changes=downgrade")
+        (told,) = self.warnings(romeo)
+        self.assertIn("and now only by dialback, so it isn't believed", told)
+        self.assertIn("xmppctl dna acknowledge montague.example", told)
+        world.daemon.stop()
+        world.serve()
+        romeo = world.romeo()
+        self.nothingPasses(romeo, "It was proved by PKIX until 20")
+        self.assertEqual(self.warnings(romeo), [])
+        proved = world.daemon.ask("dna history", domain=PEER)["proved"]
+        self.assertEqual(sorted((each["incoming"], each["prooftype"]) for each in proved), [(False, "PKIX"), (True, "PKIX")])
+        world.daemon.ask("dna acknowledge", domain=PEER)
         waitFor(lambda: self.again(romeo))
         self.assertIn(("out", "dialback"), self.facts("direction", "proof"))
-        self.logged("s2s changed: remote=montague.example", "weaker-proof")
-        romeo.listen(0.3)
-        warnings = [each for each in romeo.heard if "has changed" in (each.findtext(f"{{{ns.CLIENT}}}body") or "")]
-        self.assertEqual([each.get("from") for each in warnings], [DOMAIN])
+        self.explained(True, "which is proved by dialback")
+
+    @spec("mission", "T13")
+    def test_restored(self) -> None:
+        """It goes on by itself when the right server answers."""
+        world, romeo = self.met()
+        self.impostor(world)
+        self.nothingPasses(romeo, "; it was proved by PKIX until 20", "so somebody else may be answering")
+        world.names.server(PEER, world.peer.port)
+        waitFor(lambda: self.again(romeo))
+        self.assertIn(("out", "PKIX"), self.facts("direction", "proof"))
+
+    @spec("mission", "T9", "T13")
+    def test_weakly(self) -> None:
+        """Who only wants to be warned: it is seen that the proof is weaker than before, and administrators are told."""
+        world, romeo = self.met(section='downgrades = "warn"', lax=True)
+        self.impostor(world)
+        waitFor(lambda: self.again(romeo))
+        self.assertIn(("out", "dialback"), self.facts("direction", "proof"))
+        self.logged("s2s changed: remote=montague.example", "downgrade", "weaker-proof")
+        (told,) = self.warnings(romeo)
+        self.assertIn("it was proved by PKIX until", told)
+        self.assertNotIn("isn't believed", told)
 
 
 @skipIf(Prosody.missing(), Prosody.missing())
@@ -252,6 +338,35 @@ class ProsodyInMiddleTests(Between, SynchronousTestCase):
         romeo, juliet = self.between(behind(ANSWERS, False, more), expected=("s2s injection",))
         self.bounced(romeo, "remote-server-timeout", "Something came in the clear where TLS was due.")
         self.nothingForged(romeo, juliet)
+
+
+    @spec("mission", "T9", "T13")
+    def test_impostor(self) -> None:
+        """
+        An impostor on the way to us, who passes on what Prosody says to it: Prosody's key is good, and the server that
+        the DNS names says so and is proved by its certificate; but who calls was proved by that, too, and isn't now.
+        """
+        world = self.world(expected=("s2s changed",))
+        romeo, juliet = world.people()
+        self.talk(romeo, juliet)
+        self.expectFacts("EXTERNAL", "PKIX", "in", "out")
+        juliet.close()
+        world.peer.stop()
+        waitFor(lambda: not world.streams())
+        world.peer.start()
+        text, key = world.certificate(DOMAIN)
+        (world.folder / "impostor.pem").write_bytes(text + key)
+        self.middle = self.put(world, ours=True, certificate=world.folder / "impostor.pem")
+        juliet = world.juliet()
+        self.refused(juliet)
+        self.assertGreaterEqual(self.middle.calls, 1)
+        self.nothingHeard(romeo)
+        self.logged(
+            "s2s judged: montague.example has dialback left to prove itself by",
+            "s2s not heard: montague.example refused, TLSv1.3",
+            "s2s changed: remote=montague.example changes=downgrade (it has connected): it was proved by PKIX until",
+        )
+        self.assertNotIn(("in", "dialback"), self.facts("direction", "proof"))
 
 
 @skipIf(Ejabberd.missing(), Ejabberd.missing())
