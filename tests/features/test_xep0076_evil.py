@@ -11,6 +11,7 @@ from zope.interface import implementer
 from tests.doubles import Rig
 from tests.marks import spec
 from tests.server import MemoryServer, ServerCase, VirtualReactor
+from tests.web import BoshClient, webServer
 from tests.wire.test_cutting import EVIL, HELD, NOT_HELD
 from xmppd.config import ConfigurationError
 from xmppd.features import rfc6121_im, xep0030_disco, xep0076_evil
@@ -396,6 +397,22 @@ class EvilHostTests(ServerCase):
             bind = "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>x</resource></bind></iq>"
             iago.send(f"{bind}<message to='emilia@example.org/x' id='evil1'>{behind}</message>")
             self.assertError(iago.take()[-1], "policy-violation", "modify")
+            self.assertEqual(emilia.take(), [])
+
+    @spec("mission", "E1")
+    def test_web(self) -> None:
+        """Clients in browsers, who may bind the prefix outside of their stanzas as well."""
+        more = '[features.xep0076_evil]\npolicy = "bounce"'
+        server = self.serve(**webServer(accounts=("romeo", "emilia"), more=more))
+        emilia = server.login("emilia", "x")
+        bosh = BoshClient(server)
+        bosh.login("romeo")
+        for text, attributes in (
+            ("<message xmlns='jabber:client' to='emilia@example.org/x' id='evil1'><e:evil/></message>", {"xmlns:e": ns.EVIL}),
+            (f"<message to='emilia@example.org/x' id='evil1'>{MARK}</message>", {}),
+        ):
+            answer = bosh.post(text, **attributes).root
+            self.assertError(answer[0], "policy-violation", "modify")
             self.assertEqual(emilia.take(), [])
 
     @spec("mission", "E6")
