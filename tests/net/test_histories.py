@@ -161,7 +161,7 @@ class HistoriesTests(SynchronousTestCase):
         self.assertEqual([each.alternating for each in self.history().sightings], [True, True])
 
     def test_notTooOften(self) -> None:
-        """One domain is told of once an hour, all together no more often than twenty times; the log has all."""
+        """One domain is told of once an hour, all together no more often than so; the log has all."""
         for _ in range(3):
             self.saw(verdict(FIRST))
             self.saw(verdict(FIRST, good=False))
@@ -170,10 +170,27 @@ class HistoriesTests(SynchronousTestCase):
         for number in range(40):
             self.saw(verdict(FIRST, f"a{number}.example"))
             self.saw(verdict(OTHER, f"a{number}.example"))
-        self.assertEqual(len(self.told), 2 * histories.MOST_TOLD)
+        self.assertEqual(len(self.told), 2 * histories.MOST_OF_NEWCOMERS + 2)
+        self.assertIn(b"more domains", self.told[-1].raw)
         self.clock.advance(2 * histories.TELLING)
         self.saw(verdict(OTHER))
-        self.assertEqual(len(self.told), 2 * histories.MOST_TOLD + 2)
+        self.assertEqual(len(self.told), 2 * histories.MOST_OF_NEWCOMERS + 4)
+
+    def test_newcomers(self) -> None:
+        """Who has many domains can't have it that nobody is told of one that is known for long."""
+        known = [f"known{number}.example" for number in range(12)]
+        for domain in known:
+            self.saw(verdict(FIRST, domain))
+        self.clock.advance(2 * histories.NEWCOMER)
+        for domain in known:
+            self.saw(verdict(FIRST, domain))
+        for number in range(40):
+            self.saw(verdict(FIRST, f"a{number}.example"))
+            self.saw(verdict(OTHER, f"a{number}.example"))
+        self.told.clear()
+        for domain in known:
+            self.saw(verdict(OTHER, domain))
+        self.assertEqual(len(self.told), 2 * (histories.MOST_TOLD - histories.MOST_OF_NEWCOMERS))
 
     def test_bound(self) -> None:
         """Domains that come in masses drive each other out, and none that has been known for longer."""

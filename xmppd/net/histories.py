@@ -79,6 +79,12 @@ TELLING: Final = 3600.0
 MOST_TOLD: Final = 20
 """How many messages administrators get in L{TELLING} seconds; of one domain, one."""
 
+MOST_OF_NEWCOMERS: Final = 10
+"""After how many of them none is about a newcomer: who has many domains could leave no room for what matters."""
+
+NEWCOMER: Final = 7 * 86_400.0
+"""For how many seconds a domain has to be known to be none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Warned:
@@ -269,6 +275,7 @@ class Histories:
         self._waiting = 0
         self._known: dict[str, tuple[float, float]] | None = None
         self._told: deque[tuple[float, str]] = deque()
+        self._toldOfMore = -TELLING
 
     def saw(
         self, verdict: Verdict, incoming: bool, chain: Sequence[bytes] = (), known: bool = False
@@ -343,7 +350,7 @@ class Histories:
         if not WARNED.isdisjoint(changes):
             warning = Warned(sighting.lastSeen, sighting.incoming, changes, text)
             history = replace(history, warnings=(warning, *history.warnings)[:MOST_WARNINGS])
-            self._warn(domain, warning, verdict.accepted)
+            self._warn(domain, warning, verdict.accepted, before.known[0] < NEWCOMER)
         elif changes:
             log.info("s2s history: {domain}: {text}", domain=shown(domain), text=text)
         await self._keepCertificates(domain, before.kept, history.kept, sighting.sha256, chain)
@@ -440,11 +447,12 @@ class Histories:
 
     # --- telling
 
-    def _warn(self, domain: str, warning: Warned, accepted: bool) -> None:
+    def _warn(self, domain: str, warning: Warned, accepted: bool, newcomer: bool) -> None:
         """
         Tell the log, and administrators unless they were told too much.
 
         @param accepted: whether stanzas pass nevertheless.
+        @param newcomer: whether the domain isn't known for long.
         """
         self.warned[domain] = warning
         name, way = shown(domain), "it has connected" if warning.incoming else "we have connected"
@@ -453,15 +461,31 @@ class Histories:
             "s2s changed: remote={domain} changes={changes} ({way}): {text}",
             domain=name, changes=changes, way=way, text=warning.text,
         )
-        while self._told and self._told[0][0] <= warning.at - TELLING:
+        if self._mayTell(domain, warning.at, newcomer):
+            self._tell(
+                f"The server of {name} has changed ({way}): {warning.text}. If nobody there knows of that, somebody may"
+                f" be listening in. See: xmppctl dna history {name}{_advice(name, warning.changes, accepted)}"
+            )
+
+    def _mayTell(self, domain: str, now: float, newcomer: bool) -> bool:
+        """Whether administrators haven't been told too much; if they have, they are told that once."""
+        while self._told and self._told[0][0] <= now - TELLING:
             self._told.popleft()
-        if len(self._told) >= MOST_TOLD or any(told == domain for _, told in self._told):
-            return
-        self._told.append((warning.at, domain))
-        text = (
-            f"The server of {name} has changed ({way}): {warning.text}. If nobody there knows of that, somebody may be"
-            f" listening in. See: xmppctl dna history {name}{_advice(name, warning.changes, accepted)}"
-        )
+        if any(told == domain for _, told in self._told):
+            return False
+        if len(self._told) < (MOST_OF_NEWCOMERS if newcomer else MOST_TOLD):
+            self._told.append((now, domain))
+            return True
+        if now - self._toldOfMore >= TELLING:
+            self._toldOfMore = now
+            self._tell(
+                "The servers of more domains have changed than you are told of one by one. The log has them all, and"
+                " so has: xmppctl dna history"
+            )
+        return False
+
+    def _tell(self, text: str) -> None:
+        """Send a message to the administrators of all hosts."""
         for host in self._hosts.values():
             for admin in host.config.admins:
                 attrs = {"from": host.domain, "to": admin}
