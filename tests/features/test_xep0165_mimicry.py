@@ -157,6 +157,18 @@ class StrangerTests(MeetingCase):
                 self.assertEqual([each["jid"] for each in found if each], [expected], content)
         self.assertEqual(self.warnings(self.arrive("romeo@montague.example/x")), [None])
 
+    def test_crowd(self) -> None:
+        """Nobody hides a name behind many others."""
+        bounced: list[str] = []
+        self.patch(type(self.rig.router), "bounce", lambda router, stanza, error: bounced.append(error.condition.value))
+        for count, refused in ((meeting.INTRODUCED - 1, 0), (meeting.INTRODUCED, 1)):
+            items = "".join(f"<item jid='x{number}@example.net'/>" for number in range(count))
+            content = f"<x xmlns='http://jabber.org/protocol/rosterx'>{items}<item jid='paypa1@jabber.org'/></x>"
+            found = self.warnings(self.arrive("romeo@montague.example/x", content=content))
+            self.assertEqual(([each["jid"] for each in found if each], len(bounced)), ([] if refused else ["paypa1@jabber.org"], refused))
+            self.arrive(STPETER + "/x", content=content)
+        self.assertEqual((bounced, self.warnings(self.arrive("romeo@montague.example/x"))), (["policy-violation"], [None]))
+
     def test_contactsIntroduce(self) -> None:
         """What contacts recommend is left to the user."""
         content = "<x xmlns='http://jabber.org/protocol/rosterx'><item jid='paypa1@jabber.org'/></x>"

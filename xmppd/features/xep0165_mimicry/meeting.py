@@ -33,7 +33,7 @@ from xmppd.features.xep0165_mimicry.languages import Languages
 from xmppd.features.xep0165_mimicry.telling import NAME, WARNING, WARNINGS, Headlines, attach
 from xmppd.hooks import Unanswered
 from xmppd.ixmppd import IHost, ISession, Meeting, NameVerdict, StoreUnavailable
-from xmppd.naming import ALLOW, WARN, NamesConfig
+from xmppd.naming import ALLOW, REFUSE, WARN, NamesConfig
 from xmppd.wire import ns
 from xmppd.wire.errors import StanzaCondition, StanzaError
 from xmppd.wire.jid import JID, JIDMalformed, parse
@@ -63,8 +63,8 @@ PAIRS: Final = 1000
 PAIRS_OF_DOMAIN: Final = 250
 """How many of them with senders of one other domain, so that there is room for others."""
 
-INTRODUCED: Final = 10
-"""How many addresses of one stanza are looked at."""
+INTRODUCED: Final = 100
+"""How many addresses a stranger's stanza may name; one with more is refused, since none goes by unseen."""
 
 DOUBLES: Final = 100_000
 """How many accounts with look-alikes are remembered."""
@@ -77,6 +77,9 @@ INVITATION: Final = "jabber:x:conference x"
 REFERRALS: Final = "http://jabber.org/protocol/rosterx x"
 INTRODUCING: Final = frozenset({OCCUPANT, INVITATION, REFERRALS})
 """Children of a message that name somebody else than its sender."""
+
+CROWD: Final = "crowd"
+"""The reason, in the audit log, why somebody is refused who names too many others."""
 
 SPEAKING: Final = frozenset({None, "normal", "chat", "headline"})
 """The types of messages in which a stranger may speak to somebody."""
@@ -97,7 +100,10 @@ Held = tuple[Stanza, Deferred[None] | None]
 
 
 def introduced(stanza: Stanza) -> list[JID]:
-    """The addresses that a message names besides its sender: of rooms, of who invites, of those who are recommended."""
+    """
+    The addresses that a message names besides its sender: of rooms, of who invites, of those who are recommended; of
+    more than L{INTRODUCED} that many and one.
+    """
     if INTRODUCING.isdisjoint(stanza.childNames):
         return []
     texts: list[str | None] = []
@@ -115,7 +121,9 @@ def introduced(stanza: Stanza) -> list[JID]:
         except JIDMalformed:
             continue
         found.setdefault(jid.bare, jid)
-    return list(found.values())[:INTRODUCED]
+        if len(found) > INTRODUCED:
+            break
+    return list(found.values())
 
 
 class Meetings:
@@ -416,9 +424,15 @@ class Meetings:
         contacts = await self._rosters.of(recipient)
         verdicts: list[NameVerdict] = []
         if bare not in contacts:
-            for jid in (sender, *introduced(stanza)):
+            others = introduced(stanza)
+            if len(others) > INTRODUCED:
+                crowd = NameVerdict("met", bare, REFUSE, (CROWD,))
+                self._report(recipient, crowd)
+                return (crowd,)
+            read = await self._languages.known(recipient)
+            for jid in (sender, *others):
                 if jid.bare not in contacts and jid.bare != recipient:
-                    verdicts.append(await self._judgeAddress(jid, contacts, recipient))
+                    verdicts.append(await self._judgeAddress(jid, contacts, recipient, *read))
         said = tuple(each for each in verdicts if each.reasons)
         if stanza.kind == "presence":
             return await self._judgeRequest(Meeting(recipient, sender, stanza, contacts.items, [], []), said)
@@ -444,15 +458,20 @@ class Meetings:
             self._report(meeting.recipient, verdict)
         return said
 
-    async def _judgeAddress(self, jid: JID, contacts: Contacts, recipient: str) -> NameVerdict:
-        """Compare one address with contacts, accounts and protected names, and with what the recipient can read."""
+    async def _judgeAddress(
+        self, jid: JID, contacts: Contacts, recipient: str, languages: tuple[str, ...] | None, chosen: bool
+    ) -> NameVerdict:
+        """
+        Compare one address with contacts, accounts and protected names, and with what the recipient can read.
+
+        @param chosen: whether the recipient has said which languages he reads.
+        """
         host, names = self._host, self._host.names
         alike = contacts.alike(jid)
         doubles: list[str] = []
         if jid.local is not None and not keysOf(jid.domain).isdisjoint(keysOf(host.domain)):
             found = await host.nameIndex.alike("account", host.domain, jid.local, 5)
             doubles = [record.owner for record in found if record.owner != recipient]
-        languages, chosen = await self._languages.known(recipient)
         if not chosen and _reads(recipient, contacts, jid):
             languages = ()
         verdict = names.judgeAddress(jid, (*alike, *doubles), languages)
