@@ -120,7 +120,11 @@ class NicknameTests(NamingCase):
         other = self.person("other")
         self.assertEqual(self.refused(other, "h\u0435cate"), "conflict")
         self.assertEqual(conditionOf(self.register(other, "h\u0435cate")), "conflict")
-        self.assertEqual(conditionOf(self.register(other, "firstw\u0456tch")), "conflict")
+        refusal = self.register(other, "firstw\u0456tch")
+        self.assertEqual((conditionOf(refusal), imitation(refusal).textOf("like")), ("conflict", None))  # not in the room
+        self.enter(other, "other")
+        self.assertEqual(imitation(self.register(other, "firstw\u0456tch")).textOf("like"), "firstwitch")
+        other.send(f"<presence to='{ROOM}/other' type='unavailable'/>")
         self.assertEqual(conditionOf(self.register(other, "a\u2800")), "not-acceptable")
         self.enter(self.third, "hecate")
         self.assertIn("hecate", self.room.occupants)

@@ -56,11 +56,14 @@ class Naming:
         room = self._service.rooms.get(local)
         return room is not None and room.config.public and not room.locked
 
-    def nickname(self, room: Room | None, nick: str, bare: str, affiliation: Affiliation) -> None:
+    def nickname(
+        self, room: Room | None, nick: str, bare: str, affiliation: Affiliation, sees: bool = True
+    ) -> None:
         """
         May somebody use, or register, a nickname?
 
         @param room: None for a room that isn't made yet.
+        @param sees: whether it may be told who is in the room.
         @raise StanzaError: conflict: it looks like somebody else's; not-acceptable: it is protected, or can't be seen
             for what it is.
         """
@@ -69,7 +72,7 @@ class Naming:
         verdict = self._judged(room, nick, bare, self._isTrusted(nick, bare, affiliation))
         self._names.note(verdict, by=bare, room=room.jid if room is not None else "")
         if verdict.refused:
-            raise self._names.error(verdict, lambda name: room is not None and name in room.occupants)
+            raise self._names.error(verdict, lambda name: sees and room is not None and name in room.occupants)
 
     def reserved(self, room: Room, nick: str, bare: str, others: NameIndex) -> None:
         """

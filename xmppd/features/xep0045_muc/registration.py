@@ -91,7 +91,8 @@ class Registration:
         checkNick(nick, self._service.options.nickOctets)
         if room.holds(nickKey(nick), bare):
             raise StanzaError(StanzaCondition.CONFLICT, "The nickname is in use or reserved.")
-        self._service.naming.nickname(room, nick, bare, room.affiliationOf(bare))
+        sees = any(each.bare == bare for each in room.occupants.values())
+        self._service.naming.nickname(room, nick, bare, room.affiliationOf(bare), sees)
         return nick
 
     async def _register(self, room: Room, bare: str, nick: str, answers: Answers) -> After:
