@@ -45,6 +45,7 @@ enabled = false
 authorities = "ca.pem"
 resolver = "127.0.0.1:53"
 prooftypes = ["pkix", "dialback"]
+downgrades = "warn"
 [s2s.connect]
 "{other}" = "{address}:{otherPort}"
 [host."{own}"]
@@ -195,8 +196,10 @@ class ChangesTests(SynchronousTestCase):
 
         told, stream = self.meet(curveKey(), Authority("Nobody Knows"), -1, 89)
         assert told is not None
+        self.assertIn("it was proved by PKIX until", told)
         self.assertIn("is proved by dialback, where it was by PKIX", told)
         self.assertEqual(stream["proof"], "dialback")
+        self.assertIn("changes=downgrade", self.changes()[-1])
         self.assertIn("weaker-proof", self.changes()[-1])
 
         told, stream = self.meet(third, them, -90, -1)

@@ -18,13 +18,19 @@ from xmppd.trust.history import (
     MAX_SIGHTINGS,
     Change,
     Observation,
+    Proved,
     Sighting,
+    alarmsOf,
     isMemorable,
+    isRestored,
     observe,
+    pastOf,
+    provedBy,
     remembered,
     sightingOf,
+    withProof,
 )
-from xmppd.trust.verdict import PeerPolicy, Proof, Prooftype, decide, failed, held
+from xmppd.trust.verdict import Downgrades, Past, PeerPolicy, Proof, Prooftype, decide, failed, held
 
 LIFE = 90 * DAY
 FIRST = Sighting(False, "c1", "k1", "Encrypt Us", NOW - DAY, NOW - DAY + LIFE, Prooftype.PKIX, NOW, NOW)
@@ -261,3 +267,64 @@ class MemoryTests(SynchronousTestCase):
         accepted = decide("example.org", [held(Prooftype.DIALBACK, "a")], PeerPolicy(False), None)
         self.assertEqual([isMemorable(refused, True), isMemorable(refused, False)], [False, True])
         self.assertTrue(isMemorable(accepted, True))
+
+
+IN, OUT = Proved(True, Prooftype.PKIX, NOW), Proved(False, Prooftype.PKIX, NOW)
+SECURE = Proved(False, Prooftype.DIALBACK_DNSSEC, NOW + 5)
+
+
+@spec("mission", "T9", "T13")
+class ProvedTests(SynchronousTestCase):
+    """What a domain was proved by, which made-up certificates can't drive out."""
+
+    def test_remembered(self) -> None:
+        """Of each direction and grade the last; what is worth nothing isn't kept."""
+        history = withProof((), FIRST)
+        self.assertEqual(history, (OUT,))
+        later = replace(FIRST, prooftype=Prooftype.POSH, lastSeen=NOW + 5)
+        self.assertEqual(withProof(history, later), (Proved(False, Prooftype.POSH, NOW + 5),))
+        self.assertEqual(withProof(history, replace(FIRST, prooftype=Prooftype.DIALBACK)), history)
+        between = replace(FIRST, prooftype=Prooftype.DIALBACK_DNSSEC, lastSeen=NOW + 5)
+        self.assertEqual(withProof(history, between), (SECURE, OUT))
+        self.assertEqual(withProof(history, replace(FIRST, incoming=True)), (IN, OUT))
+
+    def test_older(self) -> None:
+        """Histories of before, from what was seen."""
+        weaker = replace(FIRST, prooftype=Prooftype.DIALBACK, sha256="c2", lastSeen=NOW + DAY)
+        self.assertEqual(provedBy((weaker, FIRST, replace(FIRST, sha256="c0", lastSeen=NOW - 9))), (OUT,))
+
+    def test_past(self) -> None:
+        """The strongest that isn't too old, of whichever direction."""
+        for incoming in (True, False):
+            for proved in ((IN,), (OUT,), (SECURE, OUT)):
+                self.assertEqual(pastOf(proved, (), incoming, NOW), Past(Prooftype.PKIX, NOW))
+            self.assertEqual(pastOf((SECURE, OUT), (), incoming, NOW + 1), Past(Prooftype.DIALBACK_DNSSEC, NOW + 5))
+            self.assertEqual(pastOf((IN, OUT), (), incoming, NOW + 1), Past())
+            self.assertEqual(pastOf((), (), incoming, 0), Past())
+
+    def test_confirmed(self) -> None:
+        """If its server is proved by certificate it counts only what the domain has shown when it has called."""
+        self.assertEqual(pastOf((OUT,), (), True, 0, confirmed=True), Past())
+        self.assertEqual(pastOf((IN, OUT), (), True, 0, confirmed=True), Past(Prooftype.PKIX, NOW))
+
+    def test_excused(self) -> None:
+        """What an administrator puts up with, in that direction."""
+        self.assertEqual(pastOf((IN, OUT), {False}, False, 0), Past())
+        self.assertEqual(pastOf((IN, OUT), {False}, True, 0), Past(Prooftype.PKIX, NOW))
+        self.assertTrue(isRestored((OUT,), FIRST))
+        self.assertTrue(isRestored((OUT,), replace(FIRST, prooftype=Prooftype.DANE_EE, incoming=True)))
+        for less in (Prooftype.DIALBACK_DNSSEC, Prooftype.DIALBACK, Prooftype.NONE):
+            self.assertFalse(isRestored((OUT,), replace(FIRST, prooftype=less)))
+
+    def test_alarms(self) -> None:
+        """What administrators are told, and whether that has consequences."""
+        evil = failed(Prooftype.PKIX, "the certificate is for others", misdirects=True)
+        past = Past(Prooftype.PKIX, NOW)
+        for downgrades in (Downgrades.REFUSE, Downgrades.WARN):
+            policy = PeerPolicy(False, downgrades=downgrades)
+            verdict = decide("a.example", [evil, held(Prooftype.DIALBACK, "a")], policy, None, past=past, outgoing=True)
+            alarms = dict(alarmsOf(verdict))
+            self.assertEqual(list(alarms), [Change.OTHER_NAMES, Change.DOWNGRADE])
+            for text in alarms.values():
+                self.assertEqual("so it isn't believed" in text, downgrades is Downgrades.REFUSE)
+        self.assertEqual(list(alarmsOf(decide("a.example", [], PeerPolicy(), None))), [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import ipaddress
+from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
@@ -41,6 +42,7 @@ from xmppd.trust.pkix import (
     Verification,
     VerificationRecorder,
     faultsOf,
+    isForOthers,
     matchNames,
     presentedChain,
     provePKIX,
@@ -63,6 +65,48 @@ def leaf(*names: str, parent: Authority = BETWEEN, key: Any = KEY, **options: An
 def chain(certificate: x509.Certificate) -> tuple[bytes, ...]:
     """DER of a certificate and its issuers."""
     return der(certificate), der(BETWEEN.certificate), der(ROOT.certificate)
+
+
+@spec("mission", "T7", "T9")
+class OtherNamesTests(SynchronousTestCase):
+    """Certificates that are good, but for others."""
+
+    def forOthers(self, *dnsNames: str, domain: str = DOMAIN, known: tuple[str, ...] = ()) -> bool:
+        """Whether it is."""
+        return isForOthers(CertificateNames(dnsNames=dnsNames), domain, known)
+
+    def test_others(self) -> None:
+        """Names that have nothing to do with the domain, of whatever kind; if there are any."""
+        self.assertTrue(self.forOthers("evil.example", "*.evil.example"))
+        self.assertTrue(self.forOthers("xexample.org", "example.org.evil.example", "*.org", "org.example"))
+        self.assertTrue(isForOthers(CertificateNames(xmppAddresses=("evil.example",)), DOMAIN))
+        self.assertTrue(isForOthers(CertificateNames(serviceNames=("_xmpp-server.evil.example",)), DOMAIN))
+        self.assertFalse(self.forOthers())
+        self.assertFalse(self.forOthers("*", ".."))
+        self.assertFalse(isForOthers(CertificateNames(emails=("a@evil.example",)), DOMAIN))
+
+    def test_related(self) -> None:
+        """Names above and below the domain have to do with it, top-level domains don't."""
+        for names in (("xmpp.example.org",), ("*.xmpp.example.org",), ("evil.example", "a.b.example.org")):
+            self.assertFalse(self.forOthers(*names), names)
+        self.assertFalse(self.forOthers("example.org", domain="rooms.example.org"))
+        self.assertTrue(self.forOthers("a.example.org", domain="b.example.org"))
+        self.assertTrue(self.forOthers("org"))
+        self.assertFalse(self.forOthers("xn--bcher-kva.example", domain="chat.bücher.example"))
+
+    def test_known(self) -> None:
+        """Names that somebody has vouched for; addresses are none."""
+        self.assertFalse(self.forOthers("x.hosting.example", known=("x.hosting.example",)))
+        self.assertTrue(self.forOthers("evil.example", known=("192.0.2.1", "::1", "")))
+
+    def test_proof(self) -> None:
+        """Only a chain without faults says something; and who fits isn't somebody else."""
+        good = Verification(chain(leaf("evil.example")))
+        self.assertTrue(provePKIX(DOMAIN, good, NOW).misdirects)
+        self.assertFalse(provePKIX(DOMAIN, good, NOW, known=("evil.example",)).misdirects)
+        self.assertFalse(provePKIX(DOMAIN, good, NOW + 10_000 * DAY).misdirects)
+        self.assertFalse(provePKIX(DOMAIN, replace(good, errors=((20, 0),)), NOW).misdirects)
+        self.assertFalse(provePKIX("evil.example", good, NOW).misdirects)
 
 
 @spec("mission", "T7")

@@ -15,7 +15,9 @@ from xmppd.trust.identities import xmppAddress
 from xmppd.trust.verdict import (
     ANY_PROOFTYPE,
     STRONGEST_FIRST,
+    Downgrades,
     Outcome,
+    Past,
     PeerPolicies,
     PeerPolicy,
     Proof,
@@ -25,6 +27,7 @@ from xmppd.trust.verdict import (
     decide,
     failed,
     held,
+    isWeak,
     patternsFor,
 )
 
@@ -149,6 +152,109 @@ class DecisionTests(SynchronousTestCase):
         self.assertIn(
             verdict.summary().partition(",")[0], verdict.explain().partition("\n")[0].replace(": ", " ") + " "
         )
+
+
+EVIL = failed(Prooftype.PKIX, "the certificate is for evil.example, not for example.org", misdirects=True)
+SECURE_DIALBACK = held(Prooftype.DIALBACK_DNSSEC, "the server knows the key")
+BEFORE = Past(Prooftype.PKIX, NOW)
+
+
+@spec("mission", "T9", "T13")
+class DowngradeTests(SynchronousTestCase):
+    """Weak identity, where something speaks against it."""
+
+    def judge(
+        self, *proofs: Proof, past: Past | None = BEFORE, outgoing: bool = True, policy: PeerPolicy = PeerPolicy()
+    ) -> Verdict:
+        """The verdict on example.org."""
+        return decide(DOMAIN, proofs, policy, TLS, past=past, outgoing=outgoing)
+
+    def test_provedBefore(self) -> None:
+        """Who was proved by a certificate isn't believed by dialback, in either direction, and it is said why."""
+        for outgoing in (True, False):
+            verdict = self.judge(WRONG, DIALBACK, outgoing=outgoing)
+            reason = "it was proved by PKIX until 2030-03-17 17:46 UTC, and now only by dialback"
+            self.assertEqual((verdict.refusals, verdict.downgrade), ((reason,), reason))
+            self.assertEqual((verdict.prooftype, verdict.condition), (Prooftype.NONE, "not-authorized"))
+            self.assertEqual(verdict.notice, f"I{reason[1:]}.")
+            self.assertIn(reason, verdict.summary())
+            self.assertIn(f"  because {reason}", verdict.explain().splitlines())
+            self.assertEqual(json.loads(json.dumps(verdict.facts()))["objections"], [reason])
+
+    def test_firstContact(self) -> None:
+        """Who was never proved by more is believed as weakly as ever."""
+        for past in (None, Past(), Past(Prooftype.DIALBACK, NOW)):
+            verdict = self.judge(WRONG, DIALBACK, past=past)
+            self.assertEqual((verdict.prooftype, verdict.objections, verdict.notice), (Prooftype.DIALBACK, (), ""))
+
+    def test_asGood(self) -> None:
+        """Any proof by certificate makes it good, also one that the policy has no use for."""
+        for prooftype in (Prooftype.POSH, Prooftype.PKIX, Prooftype.DANE_TA):
+            past = Past(Prooftype.DANE_EE, NOW)
+            self.assertIs(self.judge(held(prooftype, "a"), DIALBACK, past=past).prooftype, prooftype)
+        policy = PeerPolicy(prooftypes=frozenset({Prooftype.DANE_EE, Prooftype.DIALBACK}))
+        self.assertIs(self.judge(PKIX, DIALBACK, policy=policy).prooftype, Prooftype.DIALBACK)
+
+    def test_between(self) -> None:
+        """Dialback with DNSSEC is less than a certificate, and more than dialback."""
+        self.assertFalse(self.judge(SECURE_DIALBACK).accepted)
+        between = Past(Prooftype.DIALBACK_DNSSEC, NOW)
+        self.assertTrue(self.judge(SECURE_DIALBACK, past=between).accepted)
+        self.assertIn("by dialback+DNSSEC until", self.judge(DIALBACK, past=between).downgrade)
+        self.assertEqual([each.grade for each in STRONGEST_FIRST], [2, 2, 2, 2, 1, 0, 0])
+
+    @spec("RFC 6120", "13.7.2.1")
+    def test_otherNames(self) -> None:
+        """A good certificate of others isn't made good by dialback where we have called, DNSSEC or not."""
+        for proof in (DIALBACK, SECURE_DIALBACK):
+            verdict = self.judge(EVIL, proof, past=None)
+            self.assertFalse(verdict.accepted)
+            self.assertIn("evil.example, not for example.org, so somebody else may be answering", verdict.misdirection)
+            self.assertEqual(verdict.refusals, (verdict.misdirection,))
+        self.assertTrue(self.judge(EVIL, DIALBACK, past=None, outgoing=False).accepted)
+        self.assertTrue(self.judge(EVIL, held(Prooftype.POSH, "a"), past=None).accepted)
+        self.assertEqual(len(self.judge(EVIL, DIALBACK).refusals), 2)
+
+    def test_unknown(self) -> None:
+        """Where nobody knows what it was proved by before it isn't believed by less than all."""
+        verdict = self.judge(DIALBACK, past=Past(problem="the database can't be read"))
+        self.assertFalse(verdict.accepted)
+        self.assertIn("the database can't be read", verdict.notice)
+        self.assertEqual((verdict.downgrade, verdict.misdirection), ("", ""))
+
+    def test_warn(self) -> None:
+        """Who only wants to know is told."""
+        verdict = self.judge(EVIL, DIALBACK, policy=PeerPolicy(downgrades=Downgrades.WARN))
+        self.assertEqual((verdict.prooftype, verdict.notice, len(verdict.objections)), (Prooftype.DIALBACK, "", 2))
+        self.assertIn("  though it was proved by PKIX until", verdict.explain())
+
+    def test_accept(self) -> None:
+        """Who has said that dialback is enough for a domain hears nothing of it; nor who takes no certificates."""
+        weak = frozenset({Prooftype.DIALBACK, Prooftype.NONE})
+        for policy in (PeerPolicy(downgrades=Downgrades.ACCEPT), PeerPolicy(prooftypes=weak)):
+            verdict = self.judge(EVIL, DIALBACK, policy=policy)
+            self.assertEqual((verdict.prooftype, verdict.objections), (Prooftype.DIALBACK, ()))
+
+    def test_nothing(self) -> None:
+        """That a domain is believed without any proof is over once it has proved itself."""
+        verdict = self.judge(policy=PeerPolicy(prooftypes=frozenset(Prooftype)))
+        self.assertIn("and now by nothing", verdict.refusals[0])
+
+    def test_weak(self) -> None:
+        """When the past has to be looked up: if there is nothing but weak identity, and that would do."""
+        policy = PeerPolicy()
+        found = [isWeak(self.judge(*proofs, past=None), policy) for proofs in ((), (WRONG,), (PKIX, DIALBACK))]
+        self.assertEqual(found, [False, False, False])
+        for proofs in ((DIALBACK,), (EVIL, DIALBACK)):
+            self.assertTrue(isWeak(self.judge(*proofs, past=None), policy))
+        veto = failed(Prooftype.DANE_EE, "no record matches", vetoes=True)
+        self.assertFalse(isWeak(self.judge(veto, DIALBACK, past=None), policy))
+
+    def test_interim(self) -> None:
+        """A verdict that isn't the last one says so."""
+        line = self.judge(WRONG, past=None, outgoing=False).interim()
+        self.assertIn("example.org has dialback left to prove itself by, TLSv1.3", line)
+        self.assertIn("PKIX failed, the certificate is for somebody else", line)
 
 
 @spec("mission", "T15")
