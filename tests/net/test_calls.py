@@ -75,7 +75,7 @@ class CallsTests(SynchronousTestCase):
             self.calls.verify(f"192.0.2.{1 + number // 100}", verified()).addErrback(failures.append)
         self.assertEqual(len(waiting), 4 * calls.VERIFYING_FROM)
         self.assertLess(calls.VERIFYING, OPENING)
-        self.assertEqual(failures[0].value.condition, StanzaCondition.REMOTE_SERVER_TIMEOUT)
+        self.assertEqual(failures[0].value.condition, StanzaCondition.RESOURCE_CONSTRAINT)
         for each in waiting:
             each.errback(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT))
         self.assertEqual(len(failures), 400)

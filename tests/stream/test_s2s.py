@@ -512,6 +512,17 @@ class IncomingTests(SynchronousTestCase):
         written = self.end.take()
         self.assertEqual((written.count(b"<invalid-mechanism/>"), written.count(b"policy-violation")), (4, 1))
 
+    @spec("XEP-0205", "3.2")
+    def test_elsewhere(self) -> None:
+        """Who has us call servers that aren't there is stopped; that there is no room here is nobody's fault."""
+        for condition, failures in (("remote-server-timeout", 1), ("resource-constraint", 0)):
+            self.setUp()
+            self.secured(NOTHING)
+            self.premises.answers[OURS] = StanzaError(StanzaCondition(condition))
+            self.stream.dataReceived(f"<db:result from='{OURS}' to='{THEIRS}'>key</db:result>".encode())
+            self.assertIn(f"<{condition} ".encode(), self.end.take())
+            self.assertEqual(self.premises.failures, failures)
+
     @spec("mission", "T2")
     def test_leavesWithoutTLS(self) -> None:
         """Who goes when it hears that TLS is asked for, or is refused without, is in the log; who is nobody isn't."""

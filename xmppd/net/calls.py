@@ -67,7 +67,7 @@ class Calls:
         source = counted(address)
         if self._verifying.total() >= VERIFYING or self._verifying[source] >= VERIFYING_FROM:
             work.close()
-            return fail(StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "Too many keys are being verified."))
+            return fail(StanzaError(StanzaCondition.RESOURCE_CONSTRAINT, "Too many keys are being verified."))
         self._verifying[source] += 1
 
         def done(result: Any) -> Any:

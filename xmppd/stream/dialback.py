@@ -54,6 +54,9 @@ REASONS: Final = {
 }
 """What is logged about keys that aren't looked at."""
 
+OURS: Final = frozenset({StanzaCondition.INTERNAL_SERVER_ERROR, StanzaCondition.RESOURCE_CONSTRAINT})
+"""Why a key couldn't be verified if that isn't its sender's fault."""
+
 Pair = tuple[str, str]
 
 
@@ -106,6 +109,7 @@ class Dialback:
         """A Deferred that fails if nothing is heard for too long; then, as when it fires, it leaves its table."""
         stream = self._stream
         answer: Deferred[Any] = Deferred()
+        stream.used = stream.clock.seconds()
         late = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "Dialback was not answered.")
         call = stream.clock.callLater(stream.premises.limits.answerSeconds, answer.errback, late)
 
@@ -267,13 +271,18 @@ class Dialback:
             stream.nowSpeaks(local, remote)
 
     def _unsettled(self, failure: Failure, local: str, remote: str) -> None:
-        """The authoritative server could not be asked."""
+        """
+        The authoritative server could not be asked. That counts as a proof that failed: who sends keys of servers that
+        aren't there has us call wherever it likes.
+        """
         stream = self._stream
         self._verifying.discard((remote, local))
         error = failure.value
         if not isinstance(error, StanzaError):
             log.failure("stream {id}: dialback failed", failure, id=stream.id)
             error = StanzaError(StanzaCondition.INTERNAL_SERVER_ERROR)
+        if error.condition not in OURS:
+            stream.premises.authenticationFailed(stream.address)
         if not stream.closed:
             log.info(
                 "s2s not heard: local={local} remote={remote} reason={reason} address={address} stream={id}",
@@ -288,7 +297,7 @@ class Dialback:
                 local,
                 remote,
                 condition
-                if condition in (StanzaCondition.REMOTE_SERVER_TIMEOUT, StanzaCondition.INTERNAL_SERVER_ERROR)
+                if condition in OURS or condition is StanzaCondition.REMOTE_SERVER_TIMEOUT
                 else StanzaCondition.REMOTE_SERVER_NOT_FOUND,
             )
 
