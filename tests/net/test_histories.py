@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,7 @@ from xmppd.net import histories
 from xmppd.net.histories import CERTIFICATES, KIND, OWNER, Histories, History, historyOf
 from xmppd.store.memory import MemoryStore
 from xmppd.trust.history import Change
-from xmppd.trust.verdict import PeerPolicy, Prooftype, Verdict, decide, failed, held
+from xmppd.trust.verdict import Downgrades, Past, PeerPolicy, Prooftype, Verdict, decide, failed, held
 
 KEYS = [curveKey(), curveKey()]
 OURS = Authority("Encrypt Us")
@@ -40,10 +41,8 @@ def verdict(shown: bytes, domain: str = "example.net", proof: Prooftype = Prooft
     return decide(domain, proofs, PeerPolicy(), TLSFacts("TLSv1.3", "x", peerCertificate=shown))
 
 
-@spec("mission", "T13")
-@spec("RFC 7590", "3.6")
-class HistoriesTests(SynchronousTestCase):
-    """L{Histories}."""
+class HistoriesCase(SynchronousTestCase):
+    """Histories on a store that stays."""
 
     def setUp(self) -> None:
         self.store = MemoryStore()
@@ -77,6 +76,12 @@ class HistoriesTests(SynchronousTestCase):
     def history(self, domain: str = "example.net") -> History:
         """What is remembered."""
         return self.successResultOf(Deferred.fromCoroutine(self.histories.of(domain)))
+
+
+@spec("mission", "T13")
+@spec("RFC 7590", "3.6")
+class HistoriesTests(HistoriesCase):
+    """L{Histories}."""
 
     def test_first(self) -> None:
         """The first time is remembered and not told; the same again isn't even written, until an hour has passed."""
@@ -313,6 +318,153 @@ class HistoriesTests(SynchronousTestCase):
         self.saw(verdict(OTHER))
         counted = {change: count for (change,), count in self.counters.certificateChanges.values.items()}
         self.assertEqual(counted, {"first-seen": 1, "early": 1, "new-key": 1})
+
+
+BEFORE = Past(Prooftype.PKIX, NOW)
+
+
+@spec("mission", "T9", "T13")
+class DowngradeTests(HistoriesCase):
+    """What a domain was proved by counts against less."""
+
+    def past(self, incoming: bool = False, domain: str = "example.net", **more: Any) -> Past:
+        """What is known."""
+        since = more.pop("since", 0.0)
+        found: Past = self.successResultOf(self.histories.past(domain, incoming, since, **more))
+        return found
+
+    def weaker(self, shown: bytes = OTHER, policy: PeerPolicy = PeerPolicy(), incoming: bool = False) -> Verdict:
+        """What is made of dialback now."""
+        tls = TLSFacts("TLSv1.3", "x", peerCertificate=shown)
+        proofs, past = [held(Prooftype.DIALBACK, "because")], self.past(incoming)
+        return decide("example.net", proofs, policy, tls, past=past, outgoing=not incoming)
+
+    def test_past(self) -> None:
+        """It is known over a restart, for both directions, for as long as it counts."""
+        self.assertEqual(self.past(), Past())
+        self.saw(verdict(FIRST))
+        self.restart()
+        self.assertEqual([self.past(), self.past(True)], [BEFORE, BEFORE])
+        self.assertEqual(self.past(domain="a.example"), Past())
+        self.assertEqual(self.past(since=NOW + 1), Past())
+        self.assertEqual(self.past(True, confirmed=True), Past())
+
+    def test_flood(self) -> None:
+        """It stays known however many certificates somebody makes up for the domain, and shows the old one, too."""
+        self.saw(verdict(FIRST))
+        for _ in range(40):
+            self.saw(self.weaker(certificate(1)))
+        self.saw(self.weaker(FIRST))
+        self.assertEqual(self.past(), BEFORE)
+        self.assertNotIn(Prooftype.PKIX, [each.prooftype for each in self.history().sightings])
+
+    def test_order(self) -> None:
+        """Who asks while something is being written hears what that comes to."""
+        reading: Deferred[Any] = Deferred()
+        self.store.facts.all = lambda owner, kind: reading  # type: ignore[method-assign]
+        self.histories.saw(verdict(FIRST), False)
+        asked = self.histories.past("example.net", False, 0.0)
+        self.assertNoResult(asked)
+        reading.callback({})
+        self.assertEqual(self.successResultOf(asked), BEFORE)
+
+    def test_unavailable(self) -> None:
+        """A store that doesn't answer is no reason to believe anybody."""
+        self.saw(verdict(FIRST))
+
+        def refuse(*arguments: Any) -> Any:
+            raise StoreUnavailable("the disk is gone")
+
+        self.store.facts.get = refuse  # type: ignore[method-assign]
+        self.assertEqual(self.past().problem, "the database can't be read")
+        self.assertFalse(self.weaker().accepted)
+        self.assertIn("the disk is gone", self.logged[0])
+
+    def test_older(self) -> None:
+        """Histories that an older version has kept count as well."""
+        self.saw(verdict(FIRST))
+        facts = self.history().facts()
+        del facts["proved"], facts["excused"]
+        self.successResultOf(self.store.facts.put(OWNER, KIND, "example.net", json.dumps(facts).encode()))
+        self.assertEqual(self.past(), BEFORE)
+
+    def test_told(self) -> None:
+        """It is told once, with what to do; again if it comes to pass again later."""
+        self.saw(verdict(FIRST))
+        self.saw(self.weaker())
+        self.assertEqual(self.history().warnings[0].changes[0], Change.DOWNGRADE)
+        text = self.told[0].element().children[0].text
+        self.assertIn("it was proved by PKIX until 2030-03-17 17:46 UTC, and now only by dialback, so it isn't", text)
+        self.assertIn("if you say: xmppctl dna acknowledge example.net", text)
+        self.clock.advance(2 * histories.TELLING)
+        self.saw(self.weaker())
+        self.saw(self.weaker(incoming=True), incoming=True)
+        self.assertEqual((len(self.told), len(self.logged)), (2, 1))
+        self.successResultOf(self.histories.acknowledge("example.net", "admin@example.org"))
+        self.saw(verdict(FIRST))
+        self.saw(self.weaker())
+        self.assertIn(Change.DOWNGRADE, self.history().warnings[0].changes)
+        self.assertEqual(len(self.told), 4)
+
+    def test_refusedCaller(self) -> None:
+        """Who has called and was refused for that is told of, but leaves no sighting."""
+        self.saw(verdict(FIRST))
+        self.saw(self.weaker(incoming=True), incoming=True)
+        self.assertEqual((len(self.history().sightings), len(self.told)), (1, 2))
+        self.assertEqual(self.history().warnings[0].changes, (Change.DOWNGRADE,))
+        self.assertTrue(self.history().warnings[0].incoming)
+
+    def test_acknowledged(self) -> None:
+        """Somebody has said that it's all right: then it is, in both directions, until it is proved as before."""
+        self.saw(verdict(FIRST))
+        self.saw(self.weaker())
+        self.successResultOf(self.histories.acknowledge("example.net", "admin@example.org"))
+        self.restart()
+        for incoming in (False, True):
+            self.assertTrue(self.weaker(incoming=incoming).accepted)
+            self.saw(self.weaker(incoming=incoming), incoming)
+        self.assertEqual(self.past(), Past())
+        self.saw(verdict(OTHER), incoming=True)
+        self.assertEqual([self.past(), self.past(True)], [Past(), BEFORE])
+
+    def test_acknowledgedOther(self) -> None:
+        """To have looked at another change says nothing about that."""
+        self.saw(verdict(FIRST))
+        self.saw(verdict(OTHER))
+        self.successResultOf(self.histories.acknowledge("example.net", "admin@example.org"))
+        self.assertEqual(self.past(), BEFORE)
+
+    def test_warned(self) -> None:
+        """Where it is only warned of, what it was proved by stays known."""
+        self.saw(verdict(FIRST))
+        lax = PeerPolicy(downgrades=Downgrades.WARN)
+        for _ in range(2):
+            self.saw(self.weaker(policy=lax))
+            self.saw(self.weaker(policy=lax, incoming=True), incoming=True)
+        text = self.told[0].element().children[0].text
+        self.assertNotIn("believed", text)
+        self.assertEqual((self.past(), len(self.told)), (BEFORE, 2))
+
+    def test_otherNames(self) -> None:
+        """A good certificate of others is told of, and what to do about that."""
+        proofs = [failed(Prooftype.PKIX, "it is for evil.example", misdirects=True), held(Prooftype.DIALBACK, "a")]
+        tls = TLSFacts("TLSv1.3", "x", peerCertificate=OTHER)
+        for _ in range(3):
+            self.saw(decide("example.net", proofs, PeerPolicy(), tls, outgoing=True))
+        (warning,) = self.history().warnings
+        self.assertEqual(warning.changes, (Change.OTHER_NAMES, Change.FIRST_SEEN))
+        self.assertIn('let it pass: [s2s.peer."example.net"] prooftypes', self.told[0].element().children[0].text)
+        self.assertEqual(len(self.told), 2)
+
+    def test_expired(self) -> None:
+        """A certificate that ends on a stream that was opened by the domain, whose proof has held till then."""
+        self.saw(verdict(FIRST), incoming=True)
+        self.clock.advance(100 * DAY)
+        refused = verdict(FIRST, good=False)
+        self.saw(refused, incoming=True)
+        self.assertEqual(self.history().warnings, ())
+        self.successResultOf(self.histories.saw(refused, True, known=True))  # type: ignore[arg-type]
+        self.assertIn(Change.EXPIRED, self.history().warnings[0].changes)
 
 
 async def waitedFor(deferred: Deferred[None]) -> None:
