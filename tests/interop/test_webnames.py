@@ -355,10 +355,16 @@ class ContactTests(NamesCase):
         nurse.presence(f"romeo@{DOMAIN}", "subscribed")
         tab.see("#contact-list .handle", "Nurse")
         nurse.presence(f"romeo@{DOMAIN}", "subscribe")
+        tab.click("[aria-label='Rename Nurse']")
+        tab.fill("#contact-list input", "Nur")
         nurse.say(f"<presence type='subscribed' to='romeo@{DOMAIN}'/>")
         tab.see("#contact-list .presence", "online")
+        tab.type("se!")  # where the caret was
+        self.assertEqual(tab.run("document.querySelector('#contact-list input').value"), "Nurse!")
+        tab.press("Enter")
+        tab.see("#contact-list .handle", "Nurse!")
         tab.wait("document.getElementById('requests').hidden")
-        self.assertEqual(self.roster()[f"nurse@{DOMAIN}"], ("Nurse", "both"))
+        self.assertEqual(self.roster()[f"nurse@{DOMAIN}"], ("Nurse!", "both"))
         for wire in (impostor, nurse):
             wire.close()
 

@@ -11,6 +11,7 @@ import { $, coloured, code, face, node, say, showList, warningNode } from "./vie
 
 const LONGEST_NAME = 100;
 const MOST_TOLD = 3;
+const MOST_LEARNT = 20; // of how many requests it is asked what others have said
 
 export class ContactsPane {
   /**
@@ -44,13 +45,11 @@ export class ContactsPane {
   /** Go on with what was kept. */
   recall(kept) {
     this.contacts = Contacts.from(kept);
-    this.contacts.requests.forEach((request) => this._learn(request));
   }
 
   /** Presence has come from outside of rooms. */
   presence(stanza) {
     this.contacts.presence(stanza);
-    this.contacts.requests.forEach((request) => this._learn(request));
   }
 
   /** What others have told the server of somebody who asks. */
@@ -67,6 +66,7 @@ export class ContactsPane {
   draw() {
     const { contacts } = this;
     const requests = [...contacts.requests.values()];
+    requests.slice(0, MOST_LEARNT).forEach((request) => this._learn(request));
     $("requests").hidden = requests.length === 0;
     showList(
       $("request-list"),

@@ -730,7 +730,9 @@ class Page {
     this._drawTalk(place);
     this._drawPeople(place);
     this._drawPanel();
-    this.people.draw();
+    if (this.view === "contacts") {
+      this.people.draw();
+    }
   }
 
   _drawBar() {

@@ -214,6 +214,7 @@ export function refusalNode(refusal) {
  */
 export function showList(list, things, identify, describe, make) {
   const there = new Map([...list.children].map((each) => [each.identity, each]));
+  let focus = null;
   const wanted = things.map((thing) => {
     const [identity, key] = [identify(thing), describe(thing)];
     const old = there.get(identity);
@@ -221,13 +222,22 @@ export function showList(list, things, identify, describe, make) {
       return old;
     }
     const made = Object.assign(make(thing), { identity, key });
-    const inputs = (parent) => [...(parent?.querySelectorAll("input") ?? [])];
-    inputs(old).forEach((input, index) => inputs(made)[index]?.name === input.name && (inputs(made)[index].value = input.value));
+    focus ??= old && handOver(old, made);
     return made;
   });
   const kept = new Set(wanted);
   [...list.children].filter((each) => !kept.has(each)).forEach((each) => each.remove());
   wanted.forEach((each, index) => list.children[index] !== each && list.insertBefore(each, list.children[index] ?? null));
+  focus?.focus();
+}
+
+/** What was written into a node goes into the one in its place; answers what should have the focus there, or null. */
+function handOver(old, made) {
+  const [before, now] = [old, made].map((each) => [...each.querySelectorAll("input, button")]);
+  const alike = (one, other) => one?.localName === other?.localName && one.name === other.name && one.dataset.does === other.dataset.does;
+  before.forEach((each, index) => each.localName === "input" && alike(each, now[index]) && (now[index].value = each.value));
+  const index = before.indexOf(document.activeElement);
+  return index >= 0 && alike(before[index], now[index]) ? now[index] : null;
 }
 
 /** Show facts: [[name, value]]. */
