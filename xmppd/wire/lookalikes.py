@@ -12,17 +12,20 @@ from collections.abc import Collection, Iterable
 from hashlib import sha256
 from typing import Final
 
-from xmppd.wire.confusable import LONGEST, keys
+from xmppd.wire.confusable import CACHED_LENGTH, keys
 from xmppd.wire.jid import JID
 from xmppd.wire.ucd import UNICODE
 
-EDITION: Final = f"{UNICODE}/1"
-"""What keys are made from, to be kept with them. The number behind the slash counts changes of our own rows."""
+EDITION: Final = f"{UNICODE}/2"
+"""What keys are made from, to be kept with them. The number behind the slash counts changes of our own."""
+
+LOOKED_AT: Final = CACHED_LENGTH
+"""How many code points of a name count: nobody compares more by eye, and what can be remembered costs little."""
 
 
 def keysOf(text: str) -> frozenset[str]:
-    """L{keys} of what may be too long for them: of a beginning then."""
-    return keys(text[:LONGEST])
+    """L{keys} of what may be long: of the first L{LOOKED_AT} characters then."""
+    return keys(text[:LOOKED_AT])
 
 
 def keyDigests(name: str) -> frozenset[bytes]:
