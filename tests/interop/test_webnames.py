@@ -447,6 +447,40 @@ class ContactTests(NamesCase):
         self.assertEqual(tab.run("document.getElementById('vision').value"), "off")
 
 
+class PetnameTests(NamesCase):
+    """Where every contact wants a name of the user's own."""
+
+    host = """[host."example.org".names]
+handles = "refuse"
+[features.xep0165_mimicry]
+petnames = true"""
+
+    @spec("mission", "M4", "M6")
+    @spec("XEP-0165", "2.2", "2.4", "3")
+    def test_alleged(self) -> None:
+        """What others call somebody is told, with who has said it, and can't become the name of a contact."""
+        tab = self.account()
+        self.daemon.addAccount("nurse")
+        nurse = Wire(self.daemon, "nurse")
+        items = f"<x xmlns='http://jabber.org/protocol/rosterx'><item action='add' jid='nurse@{DOMAIN}' name='Angelica'/></x>"
+        self.juliet.say(f"<message to='romeo@{DOMAIN}'><body>You need her.</body>{items}</message>")
+        self.pick(tab, f"juliet@{DOMAIN}")
+        tab.see(".said .text", "You need her.")
+        nick = "<nick xmlns='http://jabber.org/protocol/nick'>Angie</nick>"
+        nurse.say(f"<presence type='subscribe' to='romeo@{DOMAIN}'>{nick}</presence>")
+        self.view(tab, "contacts")
+        tab.see("#request-list", "They call themselves “Angie”.")
+        tab.see("#request-list", "Sun has recommended them as “Angelica”.")
+        for name in ("Angelica", "Angie"):
+            tab.fill("#request-list input", name)
+            tab.press("Enter")
+            tab.see("#request-list .problem", "it isn't your own")
+        tab.fill("#request-list input", "Nurse")
+        tab.press("Enter")
+        tab.see("#contact-list .handle", "Nurse")
+        nurse.close()
+
+
 class AccessTests(NamesCase):
     """For everybody: small screens, dark ones, keyboards."""
 

@@ -135,7 +135,7 @@ export class ContactsPane {
     const referrals = (told?.referrals ?? []).slice(-MOST_TOLD);
     return [
       alleged && node("p", { class: "hint" }, `They call themselves “${visible(alleged)}”. Anybody can say so.`),
-      ...referrals.map(({ by, name }) => node("p", { class: "hint" }, `${visible(by)} has recommended them${name ? ` as “${visible(name)}”` : ""}.`)),
+      ...referrals.map(({ by, name }) => node("p", { class: "hint" }, `${this.contacts.nameOf(by) || visible(by)} has recommended them${name ? ` as “${visible(name)}”` : ""}.`)),
     ];
   }
 
