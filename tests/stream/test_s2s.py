@@ -290,6 +290,22 @@ class PairTests(SynchronousTestCase):
         self.assertEqual((len(pair.them.stanzas), len(pair.us.back)), (3, 1))
 
     @spec("XEP-0198", "4")
+    def test_silence(self) -> None:
+        """A peer that acknowledges nothing any more is gone, and senders hear of it; one that is only slow isn't."""
+        for slow in (True, False):
+            pair = self.acknowledging()
+            pair.out.transmit(message())
+            pair.clock.advance(1)
+            pair.clock.advance(49)
+            if slow:
+                pair.right.write(b"<a xmlns='urn:xmpp:sm:3' h='0'/>")
+                pair.pump()
+            pair.clock.advance(50)
+            self.assertEqual((pair.out.closed, len(pair.us.back)), (not slow, 0 if slow else 1))
+            pair.out.connectionLost()
+            self.assertEqual(pair.clock.getDelayedCalls(), [])
+
+    @spec("XEP-0198", "4")
     def test_lastWord(self) -> None:
         """Whoever ends a stream says before how much has come."""
         pair = self.acknowledging()

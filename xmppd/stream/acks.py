@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from xmppd.wire import ns
-from xmppd.wire.errors import StreamCondition, StreamError
+from xmppd.wire.errors import StanzaCondition, StanzaError, StreamCondition, StreamError
 from xmppd.wire.stanza import Stanza
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ NAMES: Final = frozenset({ENABLE, ENABLED, RESUME, FAILED, REQUEST, ANSWER})
 
 ASK_SECONDS: Final = 0.25
 """How long after something was sent it is asked about."""
+
+PATIENCE: Final = 2
+"""After how many times C{answerSeconds} without an answer the peer is taken to be gone."""
 
 WRAP: Final = 1 << 32
 """Counts begin anew there (XEP-0198 section 4)."""
@@ -49,6 +52,7 @@ class Acknowledgements:
         self._octets = 0
         self._acknowledged = 0
         self._asking: Any = None
+        self._due: Any = None
 
     def enable(self) -> None:
         """Ask the peer to acknowledge from now on."""
@@ -76,7 +80,16 @@ class Acknowledgements:
     def _ask(self) -> None:
         self._asking = None
         if self.kept:
-            self._stream.write(f"<r xmlns='{ns.STREAM_MANAGEMENT}'/>".encode())
+            stream = self._stream
+            stream.write(f"<r xmlns='{ns.STREAM_MANAGEMENT}'/>".encode())
+            if self._due is None:
+                self._due = stream.clock.callLater(PATIENCE * stream.premises.limits.answerSeconds, self._silence)
+
+    def _silence(self) -> None:
+        """The peer has said nothing for too long: whoever has written should hear of that while they remember."""
+        self._due = None
+        reason = StanzaError(StanzaCondition.REMOTE_SERVER_TIMEOUT, "The other server acknowledges nothing any more.")
+        self._stream.fail(reason, StreamError(StreamCondition.CONNECTION_TIMEOUT))
 
     def received(self, stanza: Stanza) -> None:
         """
@@ -93,6 +106,7 @@ class Acknowledgements:
             self.inbound = 0
         elif name == FAILED:
             self.wanted, self.kept, self._octets = False, None, 0
+            self._answerIsHere()
         elif name == ENABLE and self.inbound is None and self._stream.heard and not self.wanted:
             self.inbound = 0
             self._stream.write(f"<enabled xmlns='{ns.STREAM_MANAGEMENT}'/>".encode())
@@ -118,6 +132,7 @@ class Acknowledgements:
         """
         if not (count.isascii() and count.isdecimal() and len(count) <= 10):
             raise StreamError(StreamCondition.UNDEFINED_CONDITION, "That is no count.")
+        self._answerIsHere()
         if self.kept is None:
             return
         taken = (int(count) - self._acknowledged) % WRAP
@@ -132,8 +147,14 @@ class Acknowledgements:
         if self.kept and self._asking is None:
             self._asking = self._stream.clock.callLater(ASK_SECONDS, self._ask)
 
+    def _answerIsHere(self) -> None:
+        due, self._due = self._due, None
+        if due is not None and due.active():
+            due.cancel()
+
     def ended(self) -> deque[Stanza]:
         """The stream is over: what was not acknowledged."""
+        self._answerIsHere()
         if self._asking is not None and self._asking.active():
             self._asking.cancel()
         kept, self.kept = self.kept, None
