@@ -10,8 +10,11 @@ machines where tests run as root.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -70,7 +73,7 @@ class Browser:
         self._folder = Path(tempfile.mkdtemp(prefix="xmppd-chromium-"))
         argv = [PROGRAM, *FLAGS, *flags, f"--user-data-dir={self._folder}", "about:blank"]
         nothing = subprocess.DEVNULL
-        self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
+        self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
         self._number = 0
         self._answers: dict[int, Any] = {}
         self._tabs: dict[str, Tab] = {}
@@ -100,7 +103,13 @@ class Browser:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(ProcessLookupError):  # its network service outlives it, and would write once more
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for _ in range(50):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if not self._folder.exists():
+                break
+            time.sleep(0.02)
 
     def call(self, method: str, session: str | None = None, **params: Any) -> Any:
         """Call a method of the protocol; answers its result."""
