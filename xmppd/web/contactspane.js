@@ -6,7 +6,7 @@
  */
 
 import { Contacts, answering, askAcquaintance, nameContact, removeContact, stateOf } from "./contacts.js";
-import { visible } from "./deception.js";
+import { lookAt, visible } from "./deception.js";
 import { $, coloured, code, face, node, say, showList, warningNode } from "./view.js";
 
 const LONGEST_NAME = 100;
@@ -23,6 +23,7 @@ export class ContactsPane {
     this._session = null;
     this._editing = new Map(); // by JID: "name" or "remove"
     this._problems = new Map(); // by JID: what went wrong
+    this._warned = ""; // the address that somebody wants to add, and has been warned of
     $("add-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this._add();
@@ -37,6 +38,7 @@ export class ContactsPane {
     if (session === null) {
       this.contacts = new Contacts();
       $("add-form").reset();
+      this._forgetWarning();
       say("add-problem", "");
       say("contacts-say", "");
     }
@@ -110,7 +112,7 @@ export class ContactsPane {
         "div",
         { class: "about" },
         node("p", {}, code(visible(jid)), " wants to be your contact, and to see when you are here."),
-        request.warnings.map((warning) => warningNode(warning, { nameOf: (each) => this.contacts.nameOf(each), examine: this._does.examine })),
+        request.warnings.map((warning) => this._warningNode(warning)),
         request.text && node("p", { class: "quoted" }, request.text),
         this._heardNode(request),
         this._problem(jid),
@@ -127,6 +129,10 @@ export class ContactsPane {
         ),
       ),
     );
+  }
+
+  _warningNode(warning) {
+    return warningNode(warning, { nameOf: (jid) => this.contacts.nameOf(jid), examine: this._does.examine });
   }
 
   /** What others say of somebody: by whom, so that nobody takes it for a fact. */
@@ -226,7 +232,7 @@ export class ContactsPane {
     const name = $("add-name").value.trim();
     const problem = !jid.includes("@") ? "Write the whole address, like juliet@example.org." : !name ? "Give them a name of your own: it is how you will know them." : this.contacts.get(jid) ? "They are among your contacts already." : "";
     say("add-problem", problem);
-    if (problem) {
+    if (problem || (await this._hesitates(jid))) {
       return;
     }
     try {
@@ -239,8 +245,31 @@ export class ContactsPane {
     this._session.send(answering(jid, "subscribe"));
     this.contacts.requests.has(jid) && this._session.send(answering(jid, "subscribed"));
     $("add-form").reset();
+    this._forgetWarning();
     say("contacts-say", `${name} is among your contacts now. They are asked whether you may see them.`);
     $("add-jid").focus();
+  }
+
+  /** Whether the user has to be warned of an address first. Who adds it again after that means it. */
+  async _hesitates(jid) {
+    if (this._warned === jid) {
+      return false;
+    }
+    this._forgetWarning();
+    const warning = await lookAt(this._session, jid);
+    if (warning === null) {
+      return false;
+    }
+    this._warned = jid;
+    $("add-warning").replaceChildren(this._warningNode(warning));
+    $("add-button").textContent = "Add nevertheless";
+    return true;
+  }
+
+  _forgetWarning() {
+    this._warned = "";
+    $("add-warning").replaceChildren();
+    $("add-button").textContent = "Add";
   }
 
   async _accept(event, { jid }) {
