@@ -166,6 +166,15 @@ class ResolverTests(SynchronousTestCase):
         (endpoint,) = self.successResultOf(Deferred.fromCoroutine(self.resolver.endpoints("example.net")))
         self.assertEqual(endpoint.until, 1300)
 
+    def test_nonsense(self) -> None:
+        """What names no host is left out; where that is all, there is no server."""
+        nonsense = [srv(0, 0, 5269, name) for name in ("a\x1b[2J.example", "a b.example", "*.example", "a\x00")]
+        nonsense.append(srv(0, 0, 0, "h.example.net"))
+        self.services([*nonsense, srv(1, 0, 5269, "_H.example.net")])
+        self.assertEqual(self.targets(), [("_h.example.net", 5269, False)])
+        self.services(nonsense)
+        self.assertIn("no server", self.noService())
+
     def test_literal(self) -> None:
         """An address needs no DNS."""
         self.assertEqual(self.targets("[::1]"), [("::1", 5269, False)])

@@ -401,8 +401,16 @@ async def both(one: Any, other: Any) -> tuple[Any, Any]:
 
 
 def _there(answer: Answer) -> list[Any]:
-    """The SRV records of an answer that don't just say that there is nothing."""
-    return [each for each in answer.records if _hostOf(each)]
+    """The SRV records of an answer that name a host, rather than say that there is nothing, or nonsense."""
+    return [each for each in answer.records if each.port and _isHost(_hostOf(each))]
+
+
+def _isHost(name: str) -> bool:
+    """Whether a name is that of a host; the DNS lets names have any octets."""
+    try:
+        return asciiDomain(name) == name and "*" not in name
+    except ValueError:
+        return False
 
 
 def _hostOf(record: Any) -> str:
