@@ -13,7 +13,7 @@ from tests.doubles import FakeAccount, FakeStream, Rig
 from tests.marks import spec
 from tests.server import ServerCase, TestClient
 from xmppd.config import HostConfig
-from xmppd.features import rfc6121_im, xep0076_evil, xep0165_mimicry
+from xmppd.features import rfc6121_im, xep0076_evil, xep0165_mimicry, xep0191_blocking
 from xmppd.features.xep0165_mimicry import contacts, meeting, telling
 from xmppd.features.xep0165_mimicry.languages import NODE
 from xmppd.features.xep0165_mimicry.meeting import introduced
@@ -644,6 +644,27 @@ class AllowingTests(MeetingCase):
         """Nobody waits, nothing is marked."""
         self.assertEqual(self.warnings(self.arrive("paypa1@jabber.org/x")), [None])
         self.assertEqual(self.audited(), [])
+
+
+class BlockingTests(MeetingCase):
+    """Together with XEP-0191."""
+
+    more = (xep0191_blocking.feature,)
+
+    def test_blocked(self) -> None:
+        """Nobody is bothered by whom he has blocked, be he there or not; nor is anything remembered."""
+        self.rig.send(self.session, b"<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='jabber.org'/></block></iq>")
+        self.stream.take()
+        sent: list[Stanza] = []
+        self.host.hooks.undeliverable.addChange(lambda stanza, bare: sent.append(stanza))
+        for _ in range(2):
+            self.assertEqual((self.arrive("paypa1@jabber.org/x"), self.subscribe("paypa1@jabber.org")), ([], []))
+            self.session.end()
+        self.assertEqual((sent, self.audited()), ([], []))
+        self.session, self.stream = self.rig.bind(SESSION, available=True)
+        self.rig.send(self.session, b"<iq type='set' id='u'><unblock xmlns='urn:xmpp:blocking'/></iq>")
+        self.stream.take()
+        self.assertEqual(len(self.headlines(self.arrive("paypa1@jabber.org/x"))), 1)
 
 
 class EvilTests(MeetingCase):

@@ -434,6 +434,8 @@ class Meetings:
                 if jid.bare not in contacts and jid.bare != recipient:
                     verdicts.append(await self._judgeAddress(jid, contacts, recipient, *read))
         said = tuple(each for each in verdicts if each.reasons)
+        if (said or stanza.kind == "presence") and await self._isBlocked(recipient, stanza.attrs["from"]):
+            return ()
         if stanza.kind == "presence":
             return await self._judgeRequest(Meeting(recipient, sender, stanza, contacts.items, [], []), said)
         before = self._known[pair][0] if pair in self._known else ()
@@ -442,6 +444,11 @@ class Meetings:
             if verdict not in before:
                 self._report(recipient, verdict)
         return said
+
+    async def _isBlocked(self, recipient: str, sender: str) -> bool:
+        """Whether nothing of a sender gets through anyway: then nobody is told anything either."""
+        veto = await self._host.presence.vetoOf(recipient)
+        return veto is not None and veto(sender)
 
     async def _judgeRequest(self, meeting: Meeting, said: Outcome) -> Outcome:
         """A request to subscribe, at which others look, too."""
