@@ -372,7 +372,7 @@ class WaitingTests(MeetingCase):
             self.arrive(sender, content=content)
         for sender in ("romeo@example.org/x", "tybalt@example.org/x"):
             session, _ = self.rig.bind(sender)
-            self.rig.send(session, f"<message to='{USER}'/>".encode())
+            self.rig.send(session, f"<message to='{USER}'>{content}</message>".encode())
         self.assertEqual((bounced, len(self.asked)), (["a@b.example"], 1))
         self.assertEqual(len(self.proceed()), 4)
         meetings = self.host.hooks.door.refuse[0].__self__

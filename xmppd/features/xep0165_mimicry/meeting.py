@@ -55,7 +55,7 @@ WAITING_OCTETS: Final = 16 << 20
 """How much may wait in all."""
 
 OCTETS_OF_DOMAIN: Final = 4 << 20
-"""How much of it from one domain."""
+"""How much of it from one other domain."""
 
 PAIRS: Final = 1000
 """How many pairs may be looked at at a time."""
@@ -311,12 +311,12 @@ class Meetings:
     def _isFull(self, pair: Pair, octets: int) -> bool:
         """Whether there is no room for a stanza of a pair. Clients of the host are few and aren't read meanwhile."""
         domain, waiting = _domain(pair), self._waiting.get(pair)
-        if self._octets + octets > WAITING_OCTETS or self._load[domain] + octets > OCTETS_OF_DOMAIN:
+        ours = domain == self._host.domain
+        if self._octets + octets > WAITING_OCTETS or (self._load[domain] + octets > OCTETS_OF_DOMAIN and not ours):
             return True
         if waiting is not None:
             return len(waiting) >= WAITING
-        most = PAIRS if domain == self._host.domain else PAIRS_OF_DOMAIN
-        return len(self._waiting) >= PAIRS or self._domains[domain] >= most
+        return len(self._waiting) >= PAIRS or (self._domains[domain] >= PAIRS_OF_DOMAIN and not ours)
 
     def _keep(self, pair: Pair, waiting: list[Held], stanza: Stanza) -> None:
         """Let it wait; and if it was a client's, let that wait with whatever comes next, wherever it goes."""
