@@ -9,6 +9,7 @@ from typing import Any
 from cryptography import x509
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionRefusedError
+from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -25,7 +26,8 @@ from xmppd.net.resolver import NoService, Place, Target, Withheld
 from xmppd.stream.incoming import IncomingStream
 from xmppd.stream.outgoing import OutgoingStream
 from xmppd.trust.dane import Endpoint, Security, TLSARecord
-from xmppd.trust.verdict import Prooftype, Verdict
+from xmppd.trust.history import Change
+from xmppd.trust.verdict import PeerPolicy, Prooftype, Verdict, decide, held
 from xmppd.wire.errors import StanzaCondition
 
 SMALLEST = 'data = "d"\n[host."example.org"]\n'
@@ -189,6 +191,132 @@ class VerifyTests(ServerCase):
         for shortcut in (True, False):
             asked = FakeAuthoritative(good if shortcut else b"", Security.SECURE)
             self.assertIs(self.verify(good, asked).prooftype, Prooftype.DIALBACK_DNSSEC)
+
+
+class DowngradeTests(ServerCase):
+    """What is believed of a domain that was proved by more before, where it has called."""
+
+    def setUp(self) -> None:
+        more = '[s2s]\nresolver = "127.0.0.1:53"\nprooftypes = ["pkix", "dialback"]'
+        self.peers: Any = self.serve(tls=True, more=more, listen='s2s = ["tcp:5269"]').server.peers
+        self.certificate = der(Authority("a").sign(curveKey(), [x509.DNSName("montague.example")]))
+        self.tls = TLSFacts("TLSv1.3", "x", peerCertificate=self.certificate)
+        self.good = decide("montague.example", [held(Prooftype.PKIX, "a")], PeerPolicy(), self.tls)
+        self.weak = decide("montague.example", [held(Prooftype.DIALBACK, "a")], PeerPolicy(), self.tls)
+        self.lines: list[str] = []
+
+    def stream(self) -> IncomingStream:
+        """It has called, and shown what nobody knows."""
+        end: Any = End()
+        end.tlsConnection = None
+        stream = IncomingStream(end, self.peers)
+        self.addCleanup(stream.connectionLost)
+        stream.tls = self.tls
+        return stream
+
+    def verify(self, theirs: Verdict) -> Verdict:
+        """
+        Its key is good.
+
+        @param theirs: who has said so.
+        """
+        asked = FakeAuthoritative(b"", Security.INSECURE)
+        asked.verdict = theirs
+
+        async def verifier(*arguments: Any) -> Any:
+            return asked
+
+        self.peers._verifier = verifier
+        verifying = self.peers.verify(self.stream(), "example.org", "montague.example", "id", "key")
+        found: Verdict = self.successResultOf(verifying)
+        return found
+
+    def seen(self, incoming: bool) -> None:
+        """It was proved by its certificate."""
+        self.successResultOf(self.peers.histories.saw(self.good, incoming))
+
+    def warnings(self) -> list[Any]:
+        """What was warned of."""
+        history = self.successResultOf(Deferred.fromCoroutine(self.peers.histories.of("montague.example")))
+        return [each.changes for each in history.warnings]
+
+    @spec("mission", "T9")
+    def test_first(self) -> None:
+        """It was never seen: dialback is enough, whoever says that the key is good."""
+        for theirs in (self.good, self.weak):
+            self.assertIs(self.verify(theirs).prooftype, Prooftype.DIALBACK)
+        self.assertEqual(self.warnings(), [])
+
+    @spec("mission", "T9", "T13")
+    def test_called(self) -> None:
+        """It has called with a certificate before: dialback isn't enough, whoever says so, and that is told."""
+        self.seen(True)
+        for theirs in (self.good, self.weak):
+            verdict = self.verify(theirs)
+            self.assertIn("it was proved by PKIX until", verdict.refusals[0])
+        self.assertEqual(self.warnings(), [(Change.DOWNGRADE,)])
+
+    @spec("mission", "T9", "T13")
+    def test_wasCalled(self) -> None:
+        """It only has a certificate where it is called: dialback is enough if that is what is asked."""
+        self.seen(False)
+        self.assertTrue(self.verify(self.good).accepted)
+        self.assertFalse(self.verify(self.weak).accepted)
+
+    @spec("XEP-0288", "4")
+    def test_wayBack(self) -> None:
+        """What is for it goes elsewhere if it was proved by more before."""
+        self.assertTrue(self.successResultOf(self.peers.mayAnswer(self.stream(), "montague.example")))
+        self.seen(False)
+        self.assertFalse(self.successResultOf(self.peers.mayAnswer(self.stream(), "montague.example")))
+        stream = self.stream()
+        stream.verdict, stream.remote = self.good, "montague.example"
+        self.assertTrue(self.successResultOf(self.peers.mayAnswer(stream, "montague.example")))
+
+    def test_policy(self) -> None:
+        """Who has said that dialback is enough for that domain is believed; and it may be known for too long."""
+        self.seen(True)
+        config = self.configured('[s2s.peer."montague.example"]\nprooftypes = ["pkix", "dialback"]')
+        self.peers.reconfigure(config)
+        self.assertTrue(self.verify(self.good).accepted)
+        self.peers.reconfigure(self.configured('[s2s]\ndowngrades = "warn"'))
+        self.assertTrue(self.verify(self.good).accepted)
+        self.peers.reconfigure(self.configured("[s2s]\ndowngrade_days = 3"))
+        self.assertFalse(self.verify(self.good).accepted)
+        self.peers.downgradeSeconds = -1
+        self.assertTrue(self.verify(self.good).accepted)
+
+    def configured(self, text: str) -> Any:
+        """Another configuration."""
+        return parse(SMALLEST + text, "x.toml")
+
+    def test_logged(self) -> None:
+        """The log doesn't say that it is refused while its key is still to come."""
+
+        def note(event: Any) -> None:
+            if event.get("log_namespace") == "xmppd.s2s":
+                self.lines.append(event["log_format"].format(**event))
+
+        globalLogPublisher.addObserver(note)
+        self.addCleanup(globalLogPublisher.removeObserver, note)
+        self.successResultOf(self.peers.prove(self.stream(), "montague.example"))
+        self.assertIn("montague.example has dialback left to prove itself by", self.lines[0])
+        self.assertNotIn("refused", self.lines[0])
+        self.peers.reconfigure(self.configured('[s2s]\nprooftypes = ["pkix"]'))
+        self.successResultOf(self.peers.prove(self.stream(), "montague.example"))
+        self.assertIn("montague.example refused", self.lines[1])
+
+    @spec("mission", "T13")
+    def test_ended(self) -> None:
+        """A certificate that ends while its stream lives is remembered as one; where nothing can be found out, nothing."""
+        self.seen(True)
+        assert self.good.certificate is not None
+        for after in (0, self.good.certificate.notAfter):
+            self.peers.clock.rightNow += after  # nothing that is due meanwhile is to happen
+            again = Deferred.fromCoroutine(self.peers.proveAgain(self.stream(), "montague.example"))
+            self.successResultOf(again)
+            self.assertEqual(bool(self.warnings()), bool(after))
+        self.assertIn(Change.EXPIRED, self.warnings()[0])
 
 
 class WayBackTests(ServerCase):

@@ -89,7 +89,11 @@ def history(target: Target, domain: str | None, pem: bool, asJSON: bool) -> None
 @asJSON
 @click.pass_obj
 def acknowledge(target: Target, domain: str, asJSON: bool) -> None:
-    """Say that the warnings about a domain were looked at. They are kept, and no longer shown with its streams."""
+    """
+    Say that the warnings about a domain were looked at. They are kept, and no longer shown with its streams.
+
+    If one of them is that it was proved by more before, less is enough from now on.
+    """
     answer = target.client.ask("dna acknowledge", domain=domain)
     show(answer, asJSON, f"acknowledged {answer['acknowledged']} of {cell(answer['domain'])}")
 

@@ -247,7 +247,9 @@ class Peers:
             transport.place, transport.endpoint = place, await self._endpoint(place, remote)
         verdict = await self._prove(stream, remote)
         if self.histories is not None and not isCalled(stream, remote) and not self._stopping:
-            self.histories.saw(verdict, True, shownOn(stream), known=True)  # it was proved when it began
+            # What it showed was its own when it began; it is over if it has ended, and not if it can't be looked up.
+            ended = verdict.certificate is not None and verdict.certificate.notAfter < self.clock.seconds()
+            self.histories.saw(verdict, True, shownOn(stream), known=ended)
         return verdict
 
     async def _placeNow(self, transport: DialledConnection, remote: str) -> Place | None:
