@@ -590,7 +590,7 @@ class Peers:
     def ended(self, stream: ServerStream) -> None:
         """See L{xmppd.stream.s2s.Premises}."""
         self.streams.discard(stream)
-        self._calls.streams.discard(stream)  # type: ignore[arg-type]
+        self._calls.streams.discard(stream)
         self.resigned(stream)
 
     # --- time
