@@ -26,7 +26,7 @@ from xmppd.net.resolver import NoService, Place, Target, Withheld
 from xmppd.stream.incoming import IncomingStream
 from xmppd.stream.outgoing import OutgoingStream
 from xmppd.trust.dane import Endpoint, Security, TLSARecord
-from xmppd.trust.history import Change
+from xmppd.trust.history import Change, Proved
 from xmppd.trust.verdict import PeerPolicy, Prooftype, Verdict, decide, held
 from xmppd.wire.errors import StanzaCondition
 
@@ -305,6 +305,20 @@ class DowngradeTests(ServerCase):
         self.peers.reconfigure(self.configured('[s2s]\nprooftypes = ["pkix"]'))
         self.successResultOf(self.peers.prove(self.stream(), "montague.example"))
         self.assertIn("montague.example refused", self.lines[1])
+
+    @spec("mission", "T9", "T13")
+    def test_long(self) -> None:
+        """What a domain was proved by counts from the end of a stream that has lived for long."""
+        self.seen(True)
+        for age in (60, 3 * 86_400):
+            stream = self.stream()
+            stream.transport.since = self.peers.clock.seconds()  # type: ignore[attr-defined]
+            stream.heard["montague.example", "example.org"] = self.good
+            self.peers.clock.rightNow += age
+            stream.close()
+            history = self.successResultOf(Deferred.fromCoroutine(self.peers.histories.of("montague.example")))
+            ended = self.peers.clock.seconds() if age > 60 else self.peers.clock.seconds() - age
+            self.assertEqual(history.proved, (Proved(True, Prooftype.PKIX, ended),))
 
     @spec("mission", "T13")
     def test_ended(self) -> None:

@@ -28,7 +28,7 @@ from xmppd.net.histories import Histories
 from xmppd.net.peerpolicy import limitsOfServers, policiesOf
 from xmppd.net.peertls import PeerTLS
 from xmppd.net.posh import Places
-from xmppd.net.renewal import Renewal
+from xmppd.net.renewal import Renewal, expiry, standing
 from xmppd.net.resolver import NoService, Place, Resolver, Target
 from xmppd.net.s2s import DialledConnection, Dialling, PeerFactory, certificateOn, isCalled, shownOn
 from xmppd.net.tls import ServerTLS
@@ -57,6 +57,9 @@ SWEEP_SECONDS: Final = 10
 
 VERIFYING_SECONDS: Final = 60
 """After how much silence a stream that was only opened to verify keys is closed."""
+
+LONG_SECONDS: Final = 86_400
+"""After how many seconds it is remembered anew, when a stream ends, what was proved when it began."""
 
 DRAIN_SECONDS: Final = 5.0
 """How long other servers may take to close their ends at shutdown."""
@@ -591,7 +594,17 @@ class Peers:
         """See L{xmppd.stream.s2s.Premises}."""
         self.streams.discard(stream)
         self._calls.streams.discard(stream)
+        self._remember(stream)
         self.resigned(stream)
+
+    def _remember(self, stream: ServerStream) -> None:
+        """That a domain was proved on a stream counts from its end, if that is long after its beginning."""
+        now = self.clock.seconds()
+        if self.histories is None or now - getattr(stream.transport, "since", now) < LONG_SECONDS:
+            return
+        for remote, verdict in standing(stream).items():
+            if verdict.authenticated and expiry(verdict) > now:
+                self.histories.saw(verdict, not isCalled(stream, remote))
 
     # --- time
 
