@@ -453,7 +453,9 @@ class DowngradeTests(HistoriesCase):
             self.saw(decide("example.net", proofs, PeerPolicy(), tls, outgoing=True))
         (warning,) = self.history().warnings
         self.assertEqual(warning.changes, (Change.OTHER_NAMES, Change.FIRST_SEEN))
-        self.assertIn('let it pass: [s2s.peer."example.net"] prooftypes', self.told[0].element().children[0].text)
+        text = self.told[0].element().children[0].text
+        self.assertTrue(text.startswith("Look at the server of example.net (we have connected): it is for evil.example"))
+        self.assertIn('let it pass: [s2s.peer."example.net"] prooftypes', text)
         self.assertEqual(len(self.told), 2)
 
     def test_expired(self) -> None:

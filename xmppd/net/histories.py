@@ -462,8 +462,10 @@ class Histories:
             domain=name, changes=changes, way=way, text=warning.text,
         )
         if self._mayTell(domain, warning.at, newcomer):
+            first = Change.FIRST_SEEN in warning.changes
+            about = f"Look at the server of {name}" if first else f"The server of {name} has changed"
             self._tell(
-                f"The server of {name} has changed ({way}): {warning.text}. If nobody there knows of that, somebody may"
+                f"{about} ({way}): {warning.text}. If nobody there knows of that, somebody may"
                 f" be listening in. See: xmppctl dna history {name}{_advice(name, warning.changes, accepted)}"
             )
 
