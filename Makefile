@@ -17,7 +17,7 @@ EDITABLE = --config-settings editable_mode=compat --editable
 
 .PHONY: run test lint types bench docs pages dist clean
 
-# The demo: a server on loopback with three accounts. `make run ARGS="--data DIR"` keeps what happens there.
+# The demo: a server on loopback with four accounts. `make run ARGS="--data DIR"` keeps what happens there.
 run: $(VENV)/.installed
 	$(VENV)/bin/xmppd demo $(ARGS)
 
