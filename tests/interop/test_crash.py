@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,11 +34,20 @@ def report(*arguments: str, inside: tuple[str, ...] = ()) -> dict[str, Any]:
 
     @param inside: a command that runs it.
     """
-    command = [*inside, sys.executable, "-m", *arguments, "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=TIMEOUT)
-    if not done.stdout:
-        raise AssertionError(done.stderr.decode()[-4000:])
-    found: dict[str, Any] = json.loads(done.stdout)
+    command = [*inside, sys.executable, "-X", "faulthandler", "-m", *arguments, "--json"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, start_new_session=True)
+    try:
+        told, problems = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # it tells where it is
+        process.wait()
+        os.killpg(process.pid, signal.SIGKILL)  # its server is not to be left behind
+        told, problems = process.communicate()
+        raise AssertionError(f"it doesn't come to an end:\n{problems.decode()[-4000:]}") from None
+    if not told:
+        raise AssertionError(problems.decode()[-4000:])
+    found: dict[str, Any] = json.loads(told)
     return found
 
 
