@@ -111,7 +111,7 @@ class StrippingTests(Between, SynchronousTestCase):
             romeo, juliet = self.between(change)
             self.bounced(romeo, "remote-server-timeout", "The other server has no TLS.")
             self.logged("s2s: no stream: local=example.org", "The other server has no TLS.")
-            self.assertEqual(self.there.streams(), [])
+            waitFor(lambda: not self.there.streams())
             self.nothingHeard(romeo, juliet)
             self.nothingForged(romeo, juliet)
             self.explained(False, "no stream: The other server has no TLS.")
