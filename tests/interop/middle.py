@@ -77,7 +77,9 @@ class Middle:
             while True:
                 for each in self._ready(sides):
                     toServer = each is sides[0]
-                    data = each.recv(65536)
+                    data = self._read(each)
+                    if data is None:
+                        continue
                     if not data:
                         return
                     self.heard += data
@@ -86,6 +88,17 @@ class Middle:
                         break
                     changed = self._change(toServer, data)
                     sides[1 if toServer else 0].sendall(changed)
+
+    @staticmethod
+    def _read(side: socket.socket) -> bytes | None:
+        """What a side has said; None if it was nothing but TLS's own affairs, a session ticket, say."""
+        side.settimeout(0.05)
+        try:
+            return side.recv(65536)
+        except TimeoutError:
+            return None
+        finally:
+            side.settimeout(None)
 
     @staticmethod
     def _ready(sides: tuple[socket.socket, socket.socket]) -> list[socket.socket]:
