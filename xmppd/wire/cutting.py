@@ -7,17 +7,9 @@ namespace can't declare it, unless they write it with character references. Only
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from xmppd.wire import ns
 from xmppd.wire.element import STREAM_CONTEXT, bareExpat, inContext
-from xmppd.wire.stanza import START_TAG, Stanza
-
-_REFERRING: Final = re.compile(rb"""xmlns(?::[^\s:=<>"'/]*+)?+\s*+=\s*+(?:"[^"]*&#|'[^']*&#)""")
-"""
-A declaration of a namespace whose name is partly written as references. Nothing is read twice, whatever texts spell.
-"""
+from xmppd.wire.stanza import ESCAPED, START_TAG, Stanza
 
 Span = tuple[int, int]
 """The index of an element's first byte, and the one behind its last."""
@@ -25,7 +17,7 @@ Span = tuple[int, int]
 
 def mayHold(raw: bytes, namespace: bytes) -> bool:
     """Whether a stanza's bytes might declare a namespace; quick."""
-    return namespace in raw or (b"&#" in raw and _REFERRING.search(raw) is not None)
+    return namespace in raw or (b"&#" in raw and ESCAPED.search(raw) is not None)
 
 
 class Lookout:

@@ -42,7 +42,7 @@ _NAME = re.compile(rb"<[^\s/>]+")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=<>"']+)\s*=\s*("[^"]*"|'[^']*')""")
 _DECLARING: Final = re.compile(rb"""<[a-z]+(?:\s+[^\s=<>"']+\s*=\s*(?:"[^"]*"|'[^']*'))*?\s+xmlns\s*=""")
 """A stanza's start tag that declares the default namespace, up to there."""
-_ESCAPED = re.compile(rb"""xmlns(?::[^\s:=<>"'/]*+)?+\s*+=\s*+(?:"[^"]*&|'[^']*&)""")
+ESCAPED: Final = re.compile(rb"""xmlns(?::[^\s:=<>"'/]*+)?+\s*+=\s*+(?:"[^"]*&|'[^']*&)""")
 """
 A declaration of a namespace whose name is partly written as character references. Nothing is read twice, whatever texts
 spell.
@@ -375,7 +375,7 @@ def portable(raw: bytes, content: str, prefixes: tuple[bytes, ...] = ()) -> bool
         or b"xmlns:" in raw
         or b"<stream:" in raw
         or b"<xml:" in raw
-        or (b"&" in raw and _ESCAPED.search(raw))
+        or (b"&" in raw and ESCAPED.search(raw))
     )
 
 
