@@ -7,12 +7,18 @@ below; if that isn't clear, by the strictest of all hosts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
 from xmppd import readers
 from xmppd.readers import Reading, Refused, option
+from xmppd.wire import ns
+from xmppd.wire.element import Element, writable
+from xmppd.wire.errors import StanzaCondition, StanzaError
+
+LOOKS_ALIKE: Final = "look-alike"
+"""The reason of a verdict on a name that looks like one that is there."""
 
 ALLOW: Final = "allow"
 WARN: Final = "warn"
@@ -133,3 +139,17 @@ def strictest(configs: Iterable[NamesConfig]) -> NamesConfig:
         else:
             values[each.name] = max(found, key=ACTIONS.index)
     return NamesConfig(**values)  # type: ignore[arg-type]
+
+
+def imitation(text: str, reasons: Sequence[str], alike: Sequence[str]) -> StanzaError:
+    """
+    How a refused name is told: C{conflict} if it looks like one that is there, else C{not-acceptable}.
+
+    @param text: for people.
+    @param alike: the names it looks like, as far as they may be told.
+    """
+    children = [Element("reason", ns.NAMES, {}, (each,)) for each in reasons]
+    children += [Element("like", ns.NAMES, {}, (writable(each),)) for each in alike]
+    application = Element("imitation", ns.NAMES, {}, tuple(children)).toBytes()
+    condition = StanzaCondition.CONFLICT if LOOKS_ALIKE in reasons else StanzaCondition.NOT_ACCEPTABLE
+    return StanzaError(condition, text, application=application)

@@ -24,8 +24,8 @@ from twisted.internet.task import deferLater
 from xmppd.ctl.exits import EX_USAGE
 from xmppd.ctl.socket import CommandError
 from xmppd.ixmppd import IHost, NameRecord, NameVerdict
-from xmppd.naming import WARN
-from xmppd.restrict.names import LOOKS_ALIKE, Names
+from xmppd.naming import LOOKS_ALIKE, WARN
+from xmppd.restrict.names import Names
 from xmppd.wire.jid import JID, JIDMalformed, parse
 from xmppd.wire.lookalikes import addressKeys, keyDigests, keysOf
 

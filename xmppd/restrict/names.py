@@ -22,11 +22,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from xmppd.ixmppd import IHost, INames, NameRecord, NameVerdict
-from xmppd.naming import ALLOW, EDITIONS, LEVELS, NamesConfig
-from xmppd.wire import ns
+from xmppd.naming import ALLOW, EDITIONS, LEVELS, LOOKS_ALIKE, NamesConfig, imitation
 from xmppd.wire.confusable import CACHE_SIZE, CACHED_LENGTH, LONGEST, Findings, Level, Oddity, inspect, outside
-from xmppd.wire.element import Element, writable
-from xmppd.wire.errors import StanzaCondition, StanzaError
+from xmppd.wire.errors import StanzaError
 from xmppd.wire.jid import JID
 from xmppd.wire.lookalikes import EDITION, NameIndex
 
@@ -45,7 +43,6 @@ TOLD: Final = 5
 LABELS: Final = ("host", "kind", "action")
 """By what verdicts are counted."""
 
-LOOKS_ALIKE: Final = "look-alike"
 IS_PROTECTED: Final = "protected"
 LIKE_OURS: Final = "domain"
 FOREIGN: Final = "foreign"
@@ -242,16 +239,11 @@ class Names:
     def error(self, verdict: NameVerdict, known: Callable[[str], bool] | None = None) -> StanzaError:
         """See L{INames}."""
         told = [name for name in verdict.alike if self._mayBeTold(verdict, name, known)][:TOLD]
-        taken = LOOKS_ALIKE in verdict.reasons
-        if taken:
+        if LOOKS_ALIKE in verdict.reasons:
             text = "The name looks like one that is taken" + (f": {', '.join(told)}." if told else ".")
         else:
             text = "The name is refused: " + "; ".join(_SAID[each] for each in verdict.reasons) + "."
-        children = [Element("reason", ns.NAMES, {}, (each,)) for each in verdict.reasons]
-        children += [Element("like", ns.NAMES, {}, (writable(name),)) for name in told]
-        application = Element("imitation", ns.NAMES, {}, tuple(children)).toBytes()
-        condition = StanzaCondition.CONFLICT if taken else StanzaCondition.NOT_ACCEPTABLE
-        return StanzaError(condition, text, application=application)
+        return imitation(text, verdict.reasons, told)
 
     def _mayBeTold(self, verdict: NameVerdict, name: str, known: Callable[[str], bool] | None) -> bool:
         """Whether somebody who is refused may hear of a name."""

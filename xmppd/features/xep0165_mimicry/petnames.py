@@ -27,7 +27,7 @@ from xmppd.features.xep0165_mimicry.keys import PUBKEY, identities
 from xmppd.features.xep0165_mimicry.meeting import REFERRALS
 from xmppd.features.xep0165_mimicry.telling import NAME, TOLD, Headlines
 from xmppd.ixmppd import IHost, ISession, Meeting, NameVerdict, NodeItem, Request, RosterItem, StoreUnavailable
-from xmppd.naming import ALLOW, WARN
+from xmppd.naming import ALLOW, WARN, imitation
 from xmppd.wire import ns
 from xmppd.wire.element import Element, parseContent, writable
 from xmppd.wire.errors import StanzaCondition, StanzaError
@@ -135,11 +135,7 @@ class Petnames:
 
     def _refusal(self, verdict: NameVerdict) -> StanzaError:
         """How a client is told; all it is told is the user's own."""
-        condition = StanzaCondition.CONFLICT if "look-alike" in verdict.reasons else StanzaCondition.NOT_ACCEPTABLE
-        children = [Element("reason", ns.NAMES, {}, (each,)) for each in verdict.reasons]
-        children += [Element("like", ns.NAMES, {}, (writable(each),)) for each in verdict.alike[:TOLD]]
-        application = Element("imitation", ns.NAMES, {}, tuple(children)).toBytes()
-        return StanzaError(condition, f"The name can't be used: {self._why(verdict)}.", application=application)
+        return imitation(f"The name can't be used: {self._why(verdict)}.", verdict.reasons, verdict.alike[:TOLD])
 
     # --- requests to subscribe
 
